@@ -1,0 +1,119 @@
+"""The nouns of ron-kms: kid, key, version, caller.
+
+Plain immutable values without behaviour of their own beyond parsing and comparing names; every floor above speaks in them.
+"""
+
+from __future__ import annotations
+
+import re
+from datetime import datetime
+from typing import Literal, NamedTuple
+from uuid import UUID
+
+import msgspec
+import uuid_utils
+
+from ron_kms.errors import BadRequest
+
+Use = Literal["sign", "wrap", "seal"]
+State = Literal["enabled", "disabled", "pending-destruction", "destroyed", "compromised"]
+
+_NAME = r"[a-z0-9][a-z0-9._-]{0,62}"
+_UUID7 = r"[0-9a-f]{8}-[0-9a-f]{4}-7[0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}"
+_KID = re.compile(rf"({_NAME})/({_NAME})/({_UUID7})(?:#v([1-9][0-9]{{0,8}}))?")
+
+NAME_PATTERN = f"^{_NAME}$"
+"""Tenants and purposes, as JSON Schema writes it."""
+
+
+def new_uuid() -> str:
+    """A fresh UUIDv7 (RFC 9562), in its canonical text form."""
+    return str(uuid_utils.uuid7())
+
+
+class Kid(NamedTuple):
+    """A key's name, ``<tenant>/<purpose>/<uuid>#v<N>``; without ``#v<N>`` it means the newest version."""
+
+    tenant: str
+    purpose: str
+    uuid: str
+    version: int | None = None
+
+    @classmethod
+    def parse(cls, text: str) -> Kid:
+        """:raises BadRequest: the text is not a kid."""
+        match = _KID.fullmatch(text)
+        if match is None:
+            raise BadRequest("a kid is <tenant>/<purpose>/<uuid version 7>, with #v<N> for one version")
+        tenant, purpose, uuid, version = match.groups()
+        return cls(tenant, purpose, uuid, int(version) if version else None)
+
+    @property
+    def key(self) -> str:
+        """The kid without its version."""
+        return f"{self.tenant}/{self.purpose}/{self.uuid}"
+
+    def at(self, version: int) -> Kid:
+        """The same key at one version."""
+        return Kid(self.tenant, self.purpose, self.uuid, version)
+
+    def __str__(self) -> str:
+        return self.key if self.version is None else f"{self.key}#v{self.version}"
+
+
+class Key(msgspec.Struct, frozen=True):
+    """What is stored of a key as a whole."""
+
+    tenant: str
+    purpose: str
+    uuid: str
+    use: Use
+    raw_messages: bool
+    labels: dict[str, str]
+    newest: int
+    created: datetime
+
+    @property
+    def kid(self) -> Kid:
+        return Kid(self.tenant, self.purpose, self.uuid)
+
+
+class Version(msgspec.Struct, frozen=True):
+    """What is stored of one version: public in the clear, private as a sealed blob that only the core can open.
+
+    ``public`` holds one public key a track, in the suite's order.
+    """
+
+    number: int
+    suite: str
+    state: State
+    public: tuple[bytes, ...]
+    blob: bytes
+    created: datetime
+
+
+class Caller(msgspec.Struct, frozen=True):
+    """Who asks, as the token says: what is absent is not restricted.
+
+    ``prefixes`` must all match, for a narrowed token may carry several; each is a tuple of whole kid segments.
+    """
+
+    token_id: str
+    scopes: frozenset[str]
+    tenant: str | None = None
+    prefixes: tuple[tuple[str, ...], ...] = ()
+    expires: float | None = None
+
+    def may_use(self, kid: Kid) -> bool:
+        """Whether the key's name is inside the token's tenant and prefixes; decided before any look-up."""
+        if self.tenant is not None and self.tenant != kid.tenant:
+            return False
+        return all(kid[: len(prefix)] == prefix for prefix in self.prefixes)
+
+
+def is_uuid(text: str) -> bool:
+    """Whether the text is a UUID of any version in canonical form, as ``op_id`` is."""
+    try:
+        return str(UUID(text)) == text
+    except ValueError:
+        return False
