@@ -1,0 +1,147 @@
+"""The native core: guarded key memory, and batch loops over liboqs and libsodium with the GIL released.
+
+Internal to ron-kms; :mod:`ron_kms.crypto` and :mod:`ron_kms.custody` give it meaning. Messages, signatures and keys are
+read in place through the buffer protocol (bytes, bytearray, memoryview, mmap); a writable buffer must not be changed while
+a call runs.
+"""
+
+from collections.abc import Iterable, Sequence
+from typing import Never
+
+from typing_extensions import Buffer
+
+class CoreError(Exception):
+    """A C function refused: a blob that does not open, guarded memory that cannot be had, a released key."""
+
+def liboqs_version() -> str: ...
+def sodium_version() -> str: ...
+def harden_process(*, dumpable: bool = False) -> None:
+    """Forbid core files and, unless ``dumpable``, debuggers and other processes' access to this one's memory.
+
+    PR_SET_DUMPABLE 0 and RLIMIT_CORE 0; only the latter outside Linux.
+
+    :raises CoreError: the system refuses.
+    """
+
+def process_is_dumpable() -> bool: ...
+
+class SignatureScheme:
+    """A signing suite in compiled form: one or two tracks.
+
+    :param names: ``Ed25519`` (libsodium, RFC 8032) or a name of liboqs, such as ``ML-DSA-65`` (FIPS 204).
+    :raises CoreError: liboqs was built without one of them.
+    """
+
+    def __init__(self, names: tuple[str, ...]) -> None: ...
+    @property
+    def tracks(self) -> tuple[str, ...]: ...
+    @property
+    def public_sizes(self) -> tuple[int, ...]:
+        """Bytes of each track's public key."""
+    @property
+    def secret_sizes(self) -> tuple[int, ...]: ...
+    @property
+    def signature_sizes(self) -> tuple[int, ...]: ...
+
+class PublicKey:
+    """The public keys of one key version, one a track, checked for their sizes.
+
+    :raises ValueError: a wrong number or size.
+    """
+
+    def __init__(self, scheme: SignatureScheme, public_keys: Iterable[bytes]) -> None: ...
+    @property
+    def scheme(self) -> SignatureScheme: ...
+    @property
+    def public_keys(self) -> tuple[bytes, ...]: ...
+    @property
+    def fingerprint(self) -> str:
+        """16 hexadecimal digits of BLAKE2b over the public keys."""
+
+class _Guarded:
+    @property
+    def closed(self) -> bool: ...
+    def release(self) -> None:
+        """Wipe and free the secret now, or as soon as the last running batch that uses it has ended."""
+    def __reduce__(self) -> Never: ...
+
+class KeySlot(_Guarded):
+    """A private key in libsodium's guarded memory: between guard pages, locked, read-only, wiped when released.
+
+    Made by :func:`generate` or :meth:`SecretKey.open_slot` only; there is no way to read its bytes, pickle or copy it.
+    """
+
+    @property
+    def scheme(self) -> SignatureScheme: ...
+    @property
+    def public_keys(self) -> tuple[bytes, ...]: ...
+    @property
+    def fingerprint(self) -> str: ...
+
+def generate(scheme: SignatureScheme, count: int = 1) -> list[KeySlot]:
+    """Make ``count`` keys, each of which has passed a pairwise sign-verify test.
+
+    :raises CoreError: no guarded memory, or a pair that does not fit.
+    """
+
+def sign(slots: Sequence[KeySlot], messages: Sequence[Buffer]) -> list[tuple[bytes, ...] | Exception]:
+    """Sign ``messages[i]`` with ``slots[i]``, every track, the GIL released for the whole loop.
+
+    :returns: for each item one signature a track, or the exception that concerns this item alone.
+    :raises ValueError: the lengths differ.
+    """
+
+def verify(
+    keys: Sequence[PublicKey], messages: Sequence[Buffer], signatures: Sequence[Sequence[Buffer | None]]
+) -> list[int | Exception]:
+    """Check ``signatures[i]``, one a track and None where missing, over ``messages[i]`` under ``keys[i]``.
+
+    :returns: for each item a mask, bit t set where track t's signature is valid, or the exception that concerns it. A
+        signature of the wrong size is not valid.
+    :raises ValueError: the lengths differ.
+    """
+
+class SecretKey(_Guarded):
+    """A symmetric secret of 32 bytes in guarded memory. No method gives it to Python."""
+
+    @staticmethod
+    def generate() -> SecretKey: ...
+    @staticmethod
+    def receive(fd: int) -> SecretKey:
+        """Read exactly 32 bytes from a descriptor straight into guarded memory.
+
+        :raises CoreError: it ended early.
+        """
+    @staticmethod
+    def read_hex(fd: int) -> SecretKey:
+        """Read 64 hexadecimal digits, with or without a newline, and nothing else.
+
+        :raises ValueError: it is not that.
+        :raises OSError: it cannot be read.
+        """
+    def write_hex(self, fd: int) -> None: ...
+    def send(self, fd: int) -> None: ...
+    @property
+    def id(self) -> str:
+        """16 hexadecimal digits that name the key and tell nothing of it (HMAC-SHA256 of a constant, cut)."""
+    def derive(self, info: bytes) -> SecretKey:
+        """HKDF-SHA256 (RFC 5869), no salt, 32 bytes."""
+    def mac(self, data: bytes) -> bytes:
+        """HMAC-SHA256 (RFC 2104), 32 bytes."""
+    def check(self, data: bytes, tag: bytes) -> bool:
+        """Whether ``tag`` is :meth:`mac` of ``data``, in constant time."""
+    def chain(self, parts: Sequence[bytes]) -> bytes:
+        """The signature of a macaroon whose identifier and caveats are ``parts``, 32 bytes, as libmacaroons computes it."""
+    def check_chain(self, parts: Sequence[bytes], tag: bytes) -> bool:
+        """Whether ``tag`` is :meth:`chain` of ``parts``, in constant time."""
+    def seal_key(self, key: SecretKey, ad: bytes) -> bytes:
+        """Encrypt another secret: 24 random bytes of nonce, then XChaCha20-Poly1305 under ``ad``."""
+    def open_key(self, blob: bytes, ad: bytes) -> SecretKey:
+        """:raises CoreError: wrong key, or the blob or ``ad`` was changed."""
+    def seal_slot(self, slot: KeySlot, ad: bytes) -> bytes: ...
+    def open_slot(self, scheme: SignatureScheme, public_keys: Iterable[bytes], blob: bytes, ad: bytes) -> KeySlot:
+        """Open what :meth:`seal_slot` made; ``ad`` must bind the public keys.
+
+        :raises CoreError: wrong key, or the blob or ``ad`` was changed.
+        :raises ValueError: the public keys have wrong sizes.
+        """
