@@ -29,10 +29,11 @@ class SignatureScheme:
     """A signing suite in compiled form: one or two tracks.
 
     :param names: ``Ed25519`` (libsodium, RFC 8032) or a name of liboqs, such as ``ML-DSA-65`` (FIPS 204).
+    :param context: the context string of FIPS 204 for the ML-DSA tracks, at most 255 bytes; every suite uses the empty one.
     :raises CoreError: liboqs was built without one of them.
     """
 
-    def __init__(self, names: tuple[str, ...]) -> None: ...
+    def __init__(self, names: tuple[str, ...], context: bytes = b"") -> None: ...
     @property
     def tracks(self) -> tuple[str, ...]: ...
     @property

@@ -1,6 +1,6 @@
 """cffi source of ``ron_kms._oqs``: exactly the functions of liboqs that ron-kms calls.
 
-The native core takes their addresses (``ffi.addressof(lib, "OQS_SIG_sign")``) and calls them in loops that hold no GIL.
+The native core takes their addresses (``ffi.addressof(lib, "OQS_SIG_keypair")``) and calls them in loops that hold no GIL.
 ``setup.py`` compiles the module and links it with a static liboqs.
 """
 
@@ -13,7 +13,6 @@ typedef enum { OQS_ERROR = -1, OQS_SUCCESS = 0, ... } OQS_STATUS;
 
 void OQS_init(void);
 const char *OQS_version(void);
-void OQS_MEM_cleanse(void *ptr, size_t len);
 
 typedef struct {
     const char *method_name;
@@ -23,33 +22,15 @@ typedef struct {
     ...;
 } OQS_SIG;
 
-int OQS_SIG_alg_is_enabled(const char *method_name);
 OQS_SIG *OQS_SIG_new(const char *method_name);
 void OQS_SIG_free(OQS_SIG *sig);
 OQS_STATUS OQS_SIG_keypair(const OQS_SIG *sig, uint8_t *public_key, uint8_t *secret_key);
-OQS_STATUS OQS_SIG_sign(const OQS_SIG *sig, uint8_t *signature, size_t *signature_len,
-                        const uint8_t *message, size_t message_len, const uint8_t *secret_key);
-OQS_STATUS OQS_SIG_verify(const OQS_SIG *sig, const uint8_t *message, size_t message_len,
-                          const uint8_t *signature, size_t signature_len, const uint8_t *public_key);
-
-typedef struct {
-    const char *method_name;
-    size_t length_public_key;
-    size_t length_secret_key;
-    size_t length_ciphertext;
-    size_t length_shared_secret;
-    size_t length_keypair_seed;
-    ...;
-} OQS_KEM;
-
-int OQS_KEM_alg_is_enabled(const char *method_name);
-OQS_KEM *OQS_KEM_new(const char *method_name);
-void OQS_KEM_free(OQS_KEM *kem);
-OQS_STATUS OQS_KEM_keypair(const OQS_KEM *kem, uint8_t *public_key, uint8_t *secret_key);
-OQS_STATUS OQS_KEM_keypair_derand(const OQS_KEM *kem, uint8_t *public_key, uint8_t *secret_key, const uint8_t *seed);
-OQS_STATUS OQS_KEM_encaps(const OQS_KEM *kem, uint8_t *ciphertext, uint8_t *shared_secret, const uint8_t *public_key);
-OQS_STATUS OQS_KEM_decaps(const OQS_KEM *kem, uint8_t *shared_secret, const uint8_t *ciphertext,
-                          const uint8_t *secret_key);
+OQS_STATUS OQS_SIG_sign_with_ctx_str(const OQS_SIG *sig, uint8_t *signature, size_t *signature_len,
+                                     const uint8_t *message, size_t message_len,
+                                     const uint8_t *ctx_str, size_t ctx_str_len, const uint8_t *secret_key);
+OQS_STATUS OQS_SIG_verify_with_ctx_str(const OQS_SIG *sig, const uint8_t *message, size_t message_len,
+                                       const uint8_t *signature, size_t signature_len,
+                                       const uint8_t *ctx_str, size_t ctx_str_len, const uint8_t *public_key);
 """
 
 

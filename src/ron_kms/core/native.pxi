@@ -13,8 +13,10 @@ class CoreError(Exception):
 
 
 ctypedef int (*oqs_keypair_t)(const void *, uint8_t *, uint8_t *) noexcept nogil
-ctypedef int (*oqs_sign_t)(const void *, uint8_t *, size_t *, const uint8_t *, size_t, const uint8_t *) noexcept nogil
-ctypedef int (*oqs_verify_t)(const void *, const uint8_t *, size_t, const uint8_t *, size_t, const uint8_t *) noexcept nogil
+ctypedef int (*oqs_sign_t)(
+    const void *, uint8_t *, size_t *, const uint8_t *, size_t, const uint8_t *, size_t, const uint8_t *) noexcept nogil
+ctypedef int (*oqs_verify_t)(
+    const void *, const uint8_t *, size_t, const uint8_t *, size_t, const uint8_t *, size_t, const uint8_t *) noexcept nogil
 
 ctypedef int (*int_void_t)() noexcept nogil
 ctypedef void *(*malloc_t)(size_t) noexcept nogil
@@ -56,8 +58,8 @@ cdef uintptr_t _sodium_address(str name) except 0:
 
 
 cdef oqs_keypair_t oqs_keypair = <oqs_keypair_t> _oqs_address("OQS_SIG_keypair")
-cdef oqs_sign_t oqs_sign = <oqs_sign_t> _oqs_address("OQS_SIG_sign")
-cdef oqs_verify_t oqs_verify = <oqs_verify_t> _oqs_address("OQS_SIG_verify")
+cdef oqs_sign_t oqs_sign = <oqs_sign_t> _oqs_address("OQS_SIG_sign_with_ctx_str")
+cdef oqs_verify_t oqs_verify = <oqs_verify_t> _oqs_address("OQS_SIG_verify_with_ctx_str")
 
 cdef malloc_t sodium_malloc = <malloc_t> _sodium_address("sodium_malloc")
 cdef free_t sodium_free = <free_t> _sodium_address("sodium_free")

@@ -8,6 +8,8 @@ cdef struct Track:
     size_t public_size
     size_t secret_size
     size_t signature_size
+    const uint8_t *context  # of FIPS 204
+    size_t context_size
 
 
 cdef int track_keypair(const Track *track, uint8_t *public, uint8_t *secret) noexcept nogil:
@@ -22,7 +24,9 @@ cdef int track_sign(
     cdef size_t written = track.signature_size
     if track.oqs == NULL:
         return ed25519_sign(signature, NULL, message, length, secret)
-    if oqs_sign(track.oqs, signature, &written, message, length, secret) != 0:
+    if oqs_sign(
+        track.oqs, signature, &written, message, length, track.context, track.context_size, secret
+    ) != 0:
         return -1
     # FIPS 204 signatures have one size; a shorter one would leave uninitialised bytes in the answer.
     return 0 if written == track.signature_size else -1
@@ -33,7 +37,8 @@ cdef int track_verify(
 ) noexcept nogil:
     if track.oqs == NULL:
         return ed25519_verify(signature, message, length, public)
-    return oqs_verify(track.oqs, message, length, signature, track.signature_size, public)
+    return oqs_verify(
+        track.oqs, message, length, signature, track.signature_size, track.context, track.context_size, public)
 
 
 cdef class SignatureScheme:
@@ -42,13 +47,17 @@ cdef class SignatureScheme:
     cdef size_t secret_size
     cdef bint uses_liboqs
     cdef tuple _names
+    cdef bytes _context
     cdef list _oqs_objects  # keeps the OQS_SIG structs alive
 
-    def __init__(self, names: tuple) -> None:
+    def __init__(self, names: tuple, context: bytes = b"") -> None:
         cdef Track *track
         if not 1 <= len(names) <= MAX_TRACKS:
             raise ValueError(f"a scheme has 1 to {MAX_TRACKS} tracks")
+        if len(context) > 255:
+            raise ValueError("a context has at most 255 bytes")
         self._names = tuple(names)
+        self._context = bytes(context)
         self._oqs_objects = []
         self.count = 0
         self.secret_size = 0
@@ -66,6 +75,8 @@ cdef class SignatureScheme:
                 track.public_size = sig.length_public_key
                 track.secret_size = sig.length_secret_key
                 track.signature_size = sig.length_signature
+                track.context = <const uint8_t *> PyBytes_AsString(self._context)
+                track.context_size = len(self._context)
                 self.uses_liboqs = True
             self.secret_size += track.secret_size
             self.count += 1
