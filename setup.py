@@ -8,6 +8,7 @@ from __future__ import annotations
 import runpy
 import sys
 from pathlib import Path
+from typing import Any
 
 from setuptools import Extension, setup
 from setuptools.command.build_ext import build_ext
@@ -20,7 +21,11 @@ LINK = ["-pthread", "-Wl,-z,relro", "-Wl,-z,now", "-Wl,-z,noexecstack"] if LINUX
 
 
 class BuildExtensions(build_ext):
-    """Gives ``ron_kms._oqs`` its C source and liboqs at the time it is built, so that metadata and sdists need neither."""
+    """Gives ``ron_kms._oqs`` its C source and liboqs when it is built, so that metadata and sdists need neither."""
+
+    def initialize_options(self) -> None:
+        super().initialize_options()
+        self.cython_c_in_temp = True
 
     def build_extension(self, ext: Extension) -> None:
         if ext.name == "ron_kms._oqs":
@@ -34,7 +39,7 @@ class BuildExtensions(build_ext):
         super().build_extension(ext)
 
 
-def extension(name: str, **options: object) -> Extension:
+def extension(name: str, **options: Any) -> Extension:
     return Extension(
         f"ron_kms.{name}",
         define_macros=[("Py_LIMITED_API", "0x030B0000")],
@@ -61,8 +66,5 @@ setup(
         ),
     ],
     cmdclass={"build_ext": BuildExtensions},
-    options={
-        "bdist_wheel": {"py_limited_api": "cp311"},
-        "build_ext": {"cython_c_in_temp": True},
-    },
+    options={"bdist_wheel": {"py_limited_api": "cp311"}},
 )

@@ -1,8 +1,8 @@
 """Find or build the static liboqs that ``ron_kms._oqs`` is linked with.
 
-``python wheels/build_liboqs.py`` prints its prefix: a folder with ``lib/liboqs.a`` and ``include/oqs``. An installed one is
-named by ``RON_KMS_LIBOQS_PREFIX``; otherwise cargo builds what ``liboqs/Cargo.lock`` pins, once for each set of inputs,
-into a cache outside the source tree. Only the standard library is used, for this runs before anything is installed.
+``python wheels/build_liboqs.py`` prints its prefix: a folder with ``lib/liboqs.a`` and ``include/oqs``. An installed
+one is named by ``RON_KMS_LIBOQS_PREFIX``; otherwise cargo builds what ``liboqs/Cargo.lock`` pins, once for each set of
+inputs, into a cache outside the source tree.
 """
 
 from __future__ import annotations
@@ -50,11 +50,13 @@ def installed(prefix: Path) -> Liboqs:
         shared = [*prefix.glob("lib*/liboqs.*"), *prefix.glob("lib/*/liboqs.*")]
         found = "only a shared liboqs" if shared else "no liboqs"
         raise SystemExit(
-            f"RON_KMS_LIBOQS_PREFIX={prefix} has {found}: install a static one (cmake -DBUILD_SHARED_LIBS=OFF) or unset it."
+            f"RON_KMS_LIBOQS_PREFIX={prefix} has {found}: install a static one (BUILD_SHARED_LIBS=OFF) or unset it."
         )
     config = prefix / "include" / "oqs" / "oqsconfig.h"
     if not config.is_file():
-        raise SystemExit(f"RON_KMS_LIBOQS_PREFIX={prefix} has no include/oqs/oqsconfig.h: install liboqs with its headers.")
+        raise SystemExit(
+            f"RON_KMS_LIBOQS_PREFIX={prefix} has no include/oqs/oqsconfig.h: install liboqs with its headers."
+        )
     defined = dict(re.findall(r"^#define (OQS_\w+) +(\S+)$", config.read_text(), re.MULTILINE))
     version = tuple(int(defined.get(f"OQS_VERSION_{part}", 0)) for part in ("MAJOR", "MINOR"))
     if version < OLDEST:
@@ -89,7 +91,7 @@ def _key() -> str:
     digest = hashlib.sha256()
     for name in ("Cargo.toml", "Cargo.lock"):
         digest.update((MANIFEST / name).read_bytes())
-    digest.update(_output(["rustc", "-vV"], "Rust (https://rustup.rs, or apt install cargo)"))
+    digest.update(_output(["rustc", "-vV"], "cargo of Rust 1.78 or newer (https://rustup.rs)"))
     digest.update(_output([*os.environ.get("CC", "cc").split(), "--version"], "a C compiler (apt install gcc)"))
     for name in ("CC", "CFLAGS", "ARCHFLAGS", "MACOSX_DEPLOYMENT_TARGET", "CARGO_BUILD_TARGET"):
         digest.update(f"{name}={os.environ.get(name, '')}\n".encode())
@@ -101,10 +103,16 @@ def _build(scratch: Path) -> Path:
     if shutil.which("cmake") is None:
         raise SystemExit("Building liboqs needs CMake: install it (apt install cmake) or set RON_KMS_LIBOQS_PREFIX.")
     print("building liboqs with cargo, once for this compiler (about half a minute)", file=sys.stderr, flush=True)
-    command = ["cargo", "build", "--release", "--locked", "--message-format=json", "--target-dir", str(scratch / "target")]
-    done = subprocess.run(  # noqa: S603
-        command, cwd=MANIFEST, env=_environment(), stdout=subprocess.PIPE, check=False, text=True
-    )
+    command = [
+        "cargo",
+        "build",
+        "--release",
+        "--locked",
+        "--message-format=json",
+        "--target-dir",
+        str(scratch / "target"),
+    ]
+    done = subprocess.run(command, cwd=MANIFEST, env=_environment(), stdout=subprocess.PIPE, check=False, text=True)
     if done.returncode != 0:
         raise SystemExit("Cargo could not build liboqs: its own message is above.")
     messages = [json.loads(line) for line in done.stdout.splitlines() if line.startswith("{")]
@@ -131,7 +139,7 @@ def _environment() -> dict[str, str]:
         environment["LIBCLANG_PATH"] = str(Path(clang.origin).parent / "native")
     if "BINDGEN_EXTRA_CLANG_ARGS" not in environment and sys.platform == "linux":
         include = subprocess.run(
-            ["gcc", "-print-file-name=include"],  # noqa: S607
+            ["gcc", "-print-file-name=include"],
             stdout=subprocess.PIPE,
             check=True,
             text=True,
@@ -143,7 +151,7 @@ def _environment() -> dict[str, str]:
 def _output(command: list[str], package: str) -> bytes:
     if shutil.which(command[0]) is None:
         raise SystemExit(f"Building liboqs needs {package}: install it or set RON_KMS_LIBOQS_PREFIX.")
-    return subprocess.run(command, stdout=subprocess.PIPE, check=True).stdout  # noqa: S603
+    return subprocess.run(command, stdout=subprocess.PIPE, check=True).stdout
 
 
 if __name__ == "__main__":

@@ -1,0 +1,66 @@
+"""The package as others meet it: small files, light to import, typed, one version."""
+
+from __future__ import annotations
+
+import ast
+import importlib.metadata
+import subprocess
+import sys
+import tomllib
+from pathlib import Path
+
+import pytest
+
+from ron_kms import _core
+from tests.architecture.imports import PACKAGE, sources
+
+TESTS = Path(__file__).parents[1]
+PROJECT = TESTS.parent / "pyproject.toml"
+
+MOST_LINES = 420
+
+HEAVY = {"alembic", "click", "h2", "hypercorn", "prometheus_client", "pysqlite3", "sqlalchemy", "starlette", "uvloop"}
+
+
+def test_no_file_is_too_long_to_hold_in_the_head() -> None:
+    files = [*sources(".py", ".pyx", ".pxi", ".pyi"), *sorted(TESTS.rglob("*.py"))]
+    long = {str(path): lines for path in files if (lines := len(path.read_text().splitlines())) > MOST_LINES}
+    assert long == {}
+
+
+def test_import_loads_neither_server_nor_sql() -> None:
+    program = "import sys, ron_kms; print(*{name.partition('.')[0] for name in sys.modules})"
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
+    assert set(done.stdout.split()) & HEAVY == set()
+
+
+def test_the_package_says_that_it_is_typed() -> None:
+    assert (PACKAGE / "py.typed").is_file()
+    assert [path.name for path in sources(".pyx") if not path.with_suffix(".pyi").is_file()] == []
+
+
+def test_the_stub_of_the_core_is_the_core() -> None:
+    body = ast.parse((PACKAGE / "_core.pyi").read_text()).body
+    stubbed = {node.name for node in body if isinstance(node, ast.ClassDef | ast.FunctionDef)}
+    stubbed |= {
+        node.target.id for node in body if isinstance(node, ast.AnnAssign) and isinstance(node.target, ast.Name)
+    }
+    own = {
+        name
+        for name, value in vars(_core).items()
+        if not name.startswith("_") and getattr(value, "__module__", None) == "ron_kms._core"
+    }
+    assert own - stubbed == set(), "in the core, not in its stub"
+    assert {name for name in stubbed if not hasattr(_core, name)} == set(), "in the stub, not in the core"
+
+
+@pytest.mark.skipif(not PROJECT.is_file(), reason="pyproject.toml is not beside the tests")
+def test_one_version_everywhere() -> None:
+    project = tomllib.loads(PROJECT.read_text())["project"]
+    assert importlib.metadata.version("ron-kms") == project["version"]
+
+
+@pytest.mark.skipif(not PROJECT.is_file(), reason="pyproject.toml is not beside the tests")
+def test_what_builds_the_package_is_said_once() -> None:
+    project = tomllib.loads(PROJECT.read_text())
+    assert sorted(project["build-system"]["requires"]) == sorted(project["dependency-groups"]["build"])
