@@ -92,7 +92,7 @@ def _key() -> str:
     for name in ("Cargo.toml", "Cargo.lock"):
         digest.update((MANIFEST / name).read_bytes())
     digest.update(_output(["rustc", "-vV"], "cargo of Rust 1.78 or newer (https://rustup.rs)"))
-    digest.update(_output([*os.environ.get("CC", "cc").split(), "--version"], "a C compiler (apt install gcc)"))
+    digest.update(_output([*_compiler(), "--version"], "a C compiler"))
     for name in ("CC", "CFLAGS", "ARCHFLAGS", "MACOSX_DEPLOYMENT_TARGET", "CARGO_BUILD_TARGET"):
         digest.update(f"{name}={os.environ.get(name, '')}\n".encode())
     return digest.hexdigest()[:16]
@@ -103,15 +103,7 @@ def _build(scratch: Path) -> Path:
     if shutil.which("cmake") is None:
         raise SystemExit("Building liboqs needs CMake: install it (apt install cmake) or set RON_KMS_LIBOQS_PREFIX.")
     print("building liboqs with cargo, once for this compiler (about half a minute)", file=sys.stderr, flush=True)
-    command = [
-        "cargo",
-        "build",
-        "--release",
-        "--locked",
-        "--message-format=json",
-        "--target-dir",
-        str(scratch / "target"),
-    ]
+    command = ["cargo", "build", "--release", "--locked", "--message-format=json", f"--target-dir={scratch / 'target'}"]
     done = subprocess.run(command, cwd=MANIFEST, env=_environment(), stdout=subprocess.PIPE, check=False, text=True)
     if done.returncode != 0:
         raise SystemExit("Cargo could not build liboqs: its own message is above.")
@@ -138,14 +130,13 @@ def _environment() -> dict[str, str]:
     if "LIBCLANG_PATH" not in environment and clang is not None and clang.origin is not None:
         environment["LIBCLANG_PATH"] = str(Path(clang.origin).parent / "native")
     if "BINDGEN_EXTRA_CLANG_ARGS" not in environment and sys.platform == "linux":
-        include = subprocess.run(
-            ["gcc", "-print-file-name=include"],
-            stdout=subprocess.PIPE,
-            check=True,
-            text=True,
-        ).stdout.strip()
+        include = _output([*_compiler(), "-print-file-name=include"], "a C compiler").decode().strip()
         environment["BINDGEN_EXTRA_CLANG_ARGS"] = f"-I{include}"
     return environment
+
+
+def _compiler() -> list[str]:
+    return os.environ.get("CC", "cc").split()
 
 
 def _output(command: list[str], package: str) -> bytes:
