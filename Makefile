@@ -39,7 +39,7 @@ bench: ## measure batches against a plain C loop and pyca/cryptography
 
 wheel: ## sdist, wheel from it, repaired and audited, and all tests against it
 	@scripts/setup.sh dev
-	@scripts/wheel.sh
+	@$(BIN)/python scripts/wheel.py
 
 lock: ## write the lock files anew (UPGRADE=--upgrade for newer versions)
 	@scripts/setup.sh dev

@@ -97,5 +97,4 @@ def test_no_module_imports_itself_in_a_circle() -> None:
 
 def test_the_sources_are_really_read() -> None:
     seen = {(room(item.importer), room(item.imported)) for item in inner()}
-    assert ("model", "errors") in seen
-    assert len(inner()) > 20
+    assert {("model", "errors"), ("crypto", "_core")} <= seen
