@@ -1,0 +1,1 @@
+"""The steps. They never import the schema of today: each says for itself what it makes."""

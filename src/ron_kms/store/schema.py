@@ -1,0 +1,126 @@
+"""The tables. Each row carries ``mac``, which :mod:`ron_kms.store.rows` makes and checks.
+
+Values are stored in three ways only, integers, text and bytes, so that every engine gives back exactly what was written
+and nothing is converted before it is authenticated. A column that a later migration adds must be nullable: what is NULL
+is left out of a row's MAC, so the rows that exist stay valid.
+"""
+
+from __future__ import annotations
+
+import enum
+from typing import Any
+
+from sqlalchemy import BigInteger, Column, ForeignKey, Index, Integer, LargeBinary, MetaData, Table, Text
+from sqlalchemy.types import TypeEngine
+
+
+class Kind(enum.Enum):
+    """What a column means: its tag in the MAC, how it is stored, and the type that the driver gives back for it."""
+
+    INTEGER = 1, int
+    TEXT = 2, str
+    BYTES = 3, bytes
+    FLAG = 4, int
+    """A bool, stored as 0 or 1."""
+    TIME = 5, int
+    """An aware datetime, stored as microseconds since 1970 in UTC."""
+
+    def __init__(self, tag: int, stored: type) -> None:
+        self.tag = tag
+        self.stored = stored
+
+
+_TYPES: dict[type, TypeEngine[Any]] = {
+    int: BigInteger().with_variant(Integer(), "sqlite"),
+    str: Text(),
+    bytes: LargeBinary(),
+}
+
+METADATA = MetaData()
+
+
+def _column(name: str, kind: Kind, *rules: Any, primary: bool = False, nullable: bool = False) -> Column[Any]:
+    return Column(
+        name,
+        _TYPES[kind.stored],
+        *rules,
+        primary_key=primary,
+        autoincrement=False,
+        nullable=nullable,
+        info={"kind": kind},
+    )
+
+
+def _table(name: str, *parts: Any) -> Table:
+    return Table(name, METADATA, *parts, _column("mac", Kind.BYTES))
+
+
+ROOT = _table(
+    "root",
+    _column("slot", Kind.INTEGER, primary=True),
+    _column("root_id", Kind.TEXT),
+    _column("seal", Kind.TEXT),
+    _column("format", Kind.INTEGER),
+    _column("wrapped", Kind.BYTES),
+    _column("created", Kind.TIME),
+)
+"""One row: which root key this store belongs to, and the store key wrapped by it."""
+
+KEYS = _table(
+    "keys",
+    _column("uuid", Kind.TEXT, primary=True),
+    _column("tenant", Kind.TEXT),
+    _column("purpose", Kind.TEXT),
+    _column("use", Kind.TEXT),
+    _column("raw_messages", Kind.FLAG),
+    _column("labels", Kind.TEXT),
+    _column("newest", Kind.INTEGER),
+    _column("revision", Kind.INTEGER),
+    _column("created", Kind.TIME),
+)
+"""A key as a whole. ``labels`` is a JSON object; ``revision`` grows with every change to the key or a version of it."""
+
+Index("keys_by_name", KEYS.c.tenant, KEYS.c.purpose, KEYS.c.uuid, unique=True)
+
+KEY_VERSIONS = _table(
+    "key_versions",
+    _column("uuid", Kind.TEXT, ForeignKey("keys.uuid"), primary=True),
+    _column("number", Kind.INTEGER, primary=True),
+    _column("suite", Kind.TEXT),
+    _column("state", Kind.TEXT),
+    _column("public", Kind.BYTES),
+    _column("blob", Kind.BYTES),
+    _column("created", Kind.TIME),
+)
+"""One version of a key. ``public`` is a MessagePack array with one public key a track."""
+
+CHANGES = _table(
+    "changes",
+    _column("n", Kind.INTEGER, primary=True),
+    _column("kind", Kind.TEXT),
+    _column("id", Kind.TEXT),
+)
+"""What was changed, in order and without gaps."""
+
+OPERATIONS = _table(
+    "operations",
+    _column("tenant", Kind.TEXT, primary=True),
+    _column("token_id", Kind.TEXT, primary=True),
+    _column("verb", Kind.TEXT, primary=True),
+    _column("op_id", Kind.TEXT, primary=True),
+    _column("digest", Kind.BYTES),
+    _column("answer", Kind.BYTES),
+    _column("created", Kind.TIME),
+)
+"""Answers already given to requests that carried an ``op_id``."""
+
+Index("operations_by_age", OPERATIONS.c.created)
+
+TOKEN_ROOTS = _table(
+    "token_roots",
+    _column("id", Kind.TEXT, primary=True),
+    _column("wrapped", Kind.BYTES),
+    _column("created", Kind.TIME),
+    _column("retired", Kind.TIME, nullable=True),
+)
+"""The root keys of tokens, sealed under a key of their own."""

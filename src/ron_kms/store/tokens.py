@@ -1,0 +1,72 @@
+"""The root keys of tokens: several at once while they rotate, each sealed under a key derived for them."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import NamedTuple
+
+from sqlalchemy import Connection, select
+
+from ron_kms._core import CoreError, SecretKey
+from ron_kms.errors import NotFound, StoreCorrupt
+from ron_kms.store import changes
+from ron_kms.store.rows import Rows
+from ron_kms.store.schema import TOKEN_ROOTS
+
+
+class TokenRoot(NamedTuple):
+    """One root of tokens; ``retired`` is when it stopped being good for any."""
+
+    id: str
+    key: SecretKey
+    created: datetime
+    retired: datetime | None
+
+
+def insert_token_root(connection: Connection, rows: Rows, sealing: SecretKey, root: TokenRoot) -> None:
+    """Store a new root.
+
+    :param sealing: ``StoreKeys.derive("token-roots")``.
+    """
+    values = {
+        "id": root.id,
+        "wrapped": sealing.seal_key(root.key, _binding(root.id)),
+        "created": root.created,
+        "retired": root.retired,
+    }
+    rows.insert(connection, TOKEN_ROOTS, values)
+    changes.record(connection, rows, "token-root", root.id)
+
+
+def load_token_roots(connection: Connection, rows: Rows, sealing: SecretKey) -> list[TokenRoot]:
+    """All roots, the oldest first, the retired ones among them; the caller releases their keys.
+
+    :raises StoreCorrupt: a row was edited.
+    """
+    query = select(TOKEN_ROOTS).order_by(TOKEN_ROOTS.c.created, TOKEN_ROOTS.c.id)
+    roots = []
+    for row in connection.execute(query).all():
+        values = rows.load(TOKEN_ROOTS, row)
+        try:
+            key = sealing.open_key(values["wrapped"], _binding(values["id"]))
+        except CoreError:
+            raise StoreCorrupt(f"row {values['id']} of table token_roots holds a key that does not open") from None
+        roots.append(TokenRoot(values["id"], key, values["created"], values["retired"]))
+    return roots
+
+
+def retire_token_root(connection: Connection, rows: Rows, root_id: str, now: datetime) -> None:
+    """Say that no token of this root is good any more.
+
+    :raises NotFound: there is no such root.
+    """
+    current = rows.find(connection, TOKEN_ROOTS, root_id)
+    if current is None:
+        raise NotFound("there is no token root with this id")
+    if current["retired"] is None:
+        rows.update(connection, TOKEN_ROOTS, current, {"retired": now})
+        changes.record(connection, rows, "token-root", root_id)
+
+
+def _binding(root_id: str) -> bytes:
+    return b"ron-kms/token-root/v1\0" + root_id.encode()
