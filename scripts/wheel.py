@@ -58,7 +58,7 @@ def main() -> None:
 
 def make_sdist() -> Path:
     say("sdist")
-    run(sys.executable, "-m", "build", "--no-isolation", "--sdist", "--outdir", DIST, ROOT)
+    run(sys.executable, "-m", "build", "--no-isolation", "--sdist", "--outdir", DIST, ROOT, quiet=True)
     (sdist,) = DIST.glob("*.tar.gz")
     with tarfile.open(sdist) as archive:
         names = {name.partition("/")[2] for name in archive.getnames()}
@@ -71,7 +71,7 @@ def make_wheel(sdist: Path, scratch: Path) -> Path:
     with tarfile.open(sdist) as archive:
         archive.extractall(scratch / "unpacked", filter="data")
     (source,) = (scratch / "unpacked").iterdir()
-    run(sys.executable, "-m", "build", "--no-isolation", "--wheel", "--outdir", scratch / "built", source)
+    run(sys.executable, "-m", "build", "--no-isolation", "--wheel", "--outdir", scratch / "built", source, quiet=True)
     (wheel,) = (scratch / "built").glob("*.whl")
     names = set(zipfile.ZipFile(wheel).namelist())
     expect(wheel, IN_WHEEL, names)
@@ -81,9 +81,9 @@ def make_wheel(sdist: Path, scratch: Path) -> Path:
 
 
 def repair(built: Path) -> Path:
-    """Give the wheel its manylinux name; nothing is copied into it, for libsodium is the system's."""
+    """Give the wheel its manylinux name and drop debug symbols; nothing is copied in, for libsodium is the system's."""
     say("repair")
-    run("auditwheel", "repair", "--wheel-dir", DIST, built)
+    run("auditwheel", "repair", "--strip", "--wheel-dir", DIST, built)
     (wheel,) = DIST.glob("*.whl")
     return wheel
 
@@ -110,12 +110,14 @@ def expect(archive: Path, wanted: Iterable[str], names: set[str]) -> None:
         raise SystemExit(f"{archive.name} lacks {', '.join(missing)}")
 
 
-def run(*command: str | Path, cwd: Path = ROOT) -> None:
+def run(*command: str | Path, cwd: Path = ROOT, quiet: bool = False) -> None:
     """Run one command with this environment's tools first on the path; stop at its failure."""
+    output = subprocess.DEVNULL if quiet else None
     path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
     environment = {**os.environ, "PATH": path}
-    if subprocess.run([str(part) for part in command], cwd=cwd, env=environment, check=False).returncode != 0:
-        raise SystemExit(f"failed: {' '.join(map(str, command))}")
+    words = [str(word) for word in command]
+    if subprocess.run(words, cwd=cwd, env=environment, stdout=output, check=False).returncode != 0:
+        raise SystemExit(f"failed: {' '.join(words)}")
 
 
 def say(text: str) -> None:
