@@ -1,0 +1,103 @@
+"""The ASGI application: the table of operations as paths, and the documents that describe it.
+
+It runs unchanged on Hypercorn and Granian. Most requests go to a fixed path, which one look-up in a dict finds; paths
+with parameters and everything else go through Starlette's router.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from starlette.routing import Route, Router
+from starlette.types import ASGIApp, Lifespan
+
+from ron_kms.api.http.body import MAX_BYTES, Receive
+from ron_kms.api.http.call import Call, Checker, Edge, Operation, Scope, Send
+from ron_kms.api.http.docs import document, page
+from ron_kms.api.http.openapi import describe
+from ron_kms.errors import BadRequest, NotFound
+from ron_kms.metrics import Metrics
+
+
+def create_app(
+    operations: Sequence[Operation],
+    kms: Any,
+    checker: Checker,
+    *,
+    metrics: Metrics | None = None,
+    lifespan: Lifespan[Any] | None = None,
+    body_bytes: int = MAX_BYTES,
+    body_seconds: float = 10.0,
+) -> App:
+    """The application for a table of operations.
+
+    :param kms: handed to every operation's ``act`` as it is.
+    :param checker: checks tokens before bodies are read.
+    :param metrics: what to count into; a set of its own by default.
+    :param lifespan: runs at the worker's start and stop, as Starlette defines it.
+    :param body_bytes: the most bytes of a body on the wire.
+    :param body_seconds: how long a body may take to arrive.
+    """
+    edge = Edge(kms, checker, metrics or Metrics(), body_bytes=body_bytes, body_seconds=body_seconds)
+    return App(edge, operations, lifespan)
+
+
+class Resource:
+    """One path: its calls by method."""
+
+    def __init__(self, edge: Edge, methods: Mapping[str, ASGIApp]) -> None:
+        self._edge = edge
+        self._methods = dict(methods)
+        if "GET" in methods:
+            self._methods["HEAD"] = methods["GET"]
+        self._allow = ", ".join(sorted((*self._methods, "OPTIONS"))).encode()
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        call = self._methods.get(scope["method"])
+        if call is not None:
+            await call(scope, receive, send)
+        elif scope["method"] == "OPTIONS":
+            await send({"type": "http.response.start", "status": 204, "headers": [(b"allow", self._allow)]})
+            await send({"type": "http.response.body", "body": b""})
+        else:
+            error = BadRequest("this path has no such method", hint="The Allow header lists those it has.")
+            await self._edge.refuse(scope, receive, send, error, (b"allow", self._allow))
+
+
+class App(Router):
+    """See :func:`create_app`."""
+
+    def __init__(self, edge: Edge, operations: Sequence[Operation], lifespan: Lifespan[Any] | None) -> None:
+        self._edge = edge
+        self.traffic = edge.traffic
+        paths: dict[str, dict[str, ASGIApp]] = {}
+        for operation in operations:
+            methods = paths.setdefault(operation.path, {})
+            if operation.method in methods:
+                raise ValueError(f"{operation.method} {operation.path} is in the table twice")
+            methods[operation.method] = Call(edge, operation)
+        paths["/openapi.json"] = {"GET": document(edge, describe(operations, edge.body_bytes))}
+        paths["/docs"] = {"GET": page(edge)}
+        resources = {path: Resource(edge, methods) for path, methods in paths.items()}
+        self._fixed = {path: resource for path, resource in resources.items() if "{" not in path}
+        super().__init__(
+            routes=[Route(path, resource) for path, resource in resources.items() if "{" in path],
+            redirect_slashes=False,
+            default=self._nothing_here,
+            lifespan=lifespan,
+        )
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] == "http":
+            resource = self._fixed.get(scope["path"])
+            if resource is not None:
+                await resource(scope, receive, send)
+                return
+        await super().__call__(scope, receive, send)
+
+    async def _nothing_here(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] == "http":
+            await self._edge.refuse(scope, receive, send, NotFound("there is nothing at this path"))
+        else:
+            await self.not_found(scope, receive, send)

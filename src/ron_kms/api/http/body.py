@@ -1,0 +1,184 @@
+"""Request bodies: bounded in bytes on the wire, in bytes unpacked and in time.
+
+A body is read whole or, when its request is refused before it was read, drained: an HTTP/2 client that gets its answer
+while it still sends would have its frames arrive at a closed stream, which some servers take for a broken connection.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import zlib
+from collections.abc import Awaitable, Callable, MutableMapping
+from types import TracebackType
+from typing import Any, Final
+
+from ron_kms.errors import BadRequest, TooLarge
+
+Receive = Callable[[], Awaitable[MutableMapping[str, Any]]]
+
+MAX_BYTES: Final = 1 << 20
+"""Bytes of a body on the wire."""
+
+MAX_RATIO: Final = 10
+"""Times the bytes on the wire that a gzip body may unpack to."""
+
+DRAIN_BYTES: Final = 4 * MAX_BYTES
+"""Bytes that are read and thrown away after a refusal, in the hope that the body ends there."""
+
+_STEP: Final = 1 << 18
+"""Bytes unpacked in one turn of the event loop (about a millisecond)."""
+
+
+class ClientGone(Exception):
+    """The client closed the stream before its body was whole; nobody waits for an answer."""
+
+
+class Deadlines:
+    """One time limit for many waits, with one timer among them all.
+
+    ``asyncio.timeout`` makes a timer for each wait, which costs more than decoding a small request. Here a wait is an
+    entry in a dict, in order of expiry, and a sweep ends those whose time is up; it may come up to a tenth of the limit
+    late.
+
+    Used as ``with deadlines: await ...``; raises :class:`TimeoutError`. A task waits in one place at a time.
+    """
+
+    def __init__(self, seconds: float) -> None:
+        self.seconds = seconds
+        self._waiting: dict[asyncio.Task[Any], float] = {}
+        self._late: set[asyncio.Task[Any]] = set()
+        self._sweeping = False
+
+    def __enter__(self) -> None:
+        loop = asyncio.get_running_loop()
+        task = _current_task()
+        self._waiting[task] = loop.time() + self.seconds
+        if not self._sweeping:
+            self._sweeping = True
+            loop.call_later(self.seconds / 10, self._sweep, loop)
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        task = _current_task()
+        self._waiting.pop(task, None)
+        if task in self._late:
+            self._late.discard(task)
+            # Someone else may have cancelled the task as well: that cancellation goes on.
+            if task.uncancel() == 0 and kind is asyncio.CancelledError:
+                raise TimeoutError from error
+
+    def _sweep(self, loop: asyncio.AbstractEventLoop) -> None:
+        now = loop.time()
+        for task, expires in list(self._waiting.items()):
+            if expires > now:
+                break
+            del self._waiting[task]
+            self._late.add(task)
+            task.cancel()
+        if self._waiting:
+            loop.call_later(self.seconds / 10, self._sweep, loop)
+        else:
+            self._sweeping = False
+
+
+def _current_task() -> asyncio.Task[Any]:
+    task = asyncio.current_task()
+    if task is None:
+        raise RuntimeError("not called from a task")
+    return task
+
+
+class Body:
+    """The body of one request.
+
+    :param receive: the ASGI callable.
+    """
+
+    __slots__ = ("_receive", "_received", "complete")
+
+    def __init__(self, receive: Receive) -> None:
+        self._receive = receive
+        self._received = 0
+        self.complete = False
+
+    async def _chunk(self) -> bytes:
+        message = await self._receive()
+        if message["type"] != "http.request":
+            self.complete = True
+            raise ClientGone
+        chunk: bytes = message.get("body", b"")
+        self._received += len(chunk)
+        if not message.get("more_body", False):
+            self.complete = True
+        return chunk
+
+    async def read(self, announced: int | None, deadlines: Deadlines, limit: int = MAX_BYTES) -> bytes:
+        """The whole body as it came over the wire.
+
+        :param announced: the Content-Length, where there is one.
+        :raises TooLarge: more than ``limit`` bytes, announced or real.
+        :raises BadRequest: it did not arrive in time.
+        :raises ClientGone: the client left.
+        """
+        if announced is not None and announced > limit:
+            raise TooLarge(f"the body is larger than {limit} bytes")
+        chunks: list[bytes] = []
+        try:
+            with deadlines:
+                while not self.complete:
+                    chunk = await self._chunk()
+                    if self._received > limit:
+                        raise TooLarge(f"the body is larger than {limit} bytes")
+                    if chunk:
+                        chunks.append(chunk)
+        except TimeoutError:
+            raise BadRequest(
+                f"the body did not arrive within {deadlines.seconds:g} seconds", hint="Send the whole body at once."
+            ) from None
+        return b"".join(chunks)
+
+    async def drain(self, deadlines: Deadlines, limit: int = DRAIN_BYTES) -> None:
+        """Throw away what is still to come, up to ``limit`` bytes from the body's beginning, without complaint.
+
+        :raises ClientGone: the client left.
+        """
+        try:
+            with deadlines:
+                while not self.complete and self._received <= limit:
+                    await self._chunk()
+        except TimeoutError:
+            pass
+
+
+async def unpack(packed: bytes, ratio: int = MAX_RATIO) -> bytes:
+    """The content of one gzip member (RFC 1952), without blocking the loop for more than one step of it.
+
+    :raises TooLarge: it unpacks to more than ``ratio`` times its size; nothing beyond that is ever unpacked.
+    :raises BadRequest: it is not one whole gzip member with nothing after it.
+    """
+    limit = len(packed) * ratio
+    unpacker = zlib.decompressobj(wbits=31)
+    chunks: list[bytes] = []
+    size = 0
+    rest = packed
+    try:
+        while not unpacker.eof:
+            chunk = unpacker.decompress(rest, min(_STEP, limit - size + 1))
+            if not chunk and not unpacker.eof:
+                raise BadRequest("the gzip body is cut off")
+            rest = unpacker.unconsumed_tail
+            size += len(chunk)
+            if size > limit:
+                raise TooLarge(
+                    f"the gzip body unpacks to more than {ratio} times its size",
+                    hint="Split the request, or send it without Content-Encoding.",
+                )
+            chunks.append(chunk)
+            if rest:
+                await asyncio.sleep(0)
+    except zlib.error:
+        raise BadRequest("the gzip body is damaged") from None
+    if unpacker.unused_data:
+        raise BadRequest("there is something after the end of the gzip body")
+    return b"".join(chunks)

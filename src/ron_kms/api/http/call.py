@@ -1,0 +1,210 @@
+"""The way of one request: token, body, act, answer.
+
+The order is the point. A refusal must cost less than what it refuses, so the token's signature, expiry and scope are
+checked before the first byte of the body is read; tenant and prefix are the service's, item by item.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Awaitable, Callable, MutableMapping
+from typing import Any, Protocol
+
+import msgspec
+
+from ron_kms.api.http.body import Body, ClientGone, Deadlines, Receive, unpack
+from ron_kms.api.http.decode import Decoder, refuse_query
+from ron_kms.api.http.errors import coded, envelope, extra_headers
+from ron_kms.api.http.headers import MEDIA_TYPES, Format, answer_format, bearer, body_headers, gather, request_id
+from ron_kms.api.http.traffic import Traffic
+from ron_kms.errors import BadRequest, KmsError, ShuttingDown
+from ron_kms.metrics import Metrics
+from ron_kms.model import Caller
+
+Scope = MutableMapping[str, Any]
+Send = Callable[[MutableMapping[str, Any]], Awaitable[None]]
+Act = Callable[[Any, Caller, Any], Awaitable[msgspec.Struct]]
+
+
+class Operation(Protocol):
+    """What this floor needs to know of a row of the service's table of operations."""
+
+    @property
+    def name(self) -> str: ...
+    @property
+    def method(self) -> str: ...
+    @property
+    def path(self) -> str: ...
+    @property
+    def scope(self) -> str: ...
+    @property
+    def request(self) -> type[msgspec.Struct]: ...
+    @property
+    def response(self) -> type[msgspec.Struct]: ...
+    @property
+    def act(self) -> Act: ...
+    @property
+    def help(self) -> str: ...
+    @property
+    def status(self) -> int: ...
+
+
+class Checker(Protocol):
+    """Checks a token's signature, expiry and scope."""
+
+    def check(self, token: str, scope: str, now: float) -> Caller:
+        """:raises Unauthenticated, NoCapability: the token is not good, or not for this."""
+
+
+_ENCODE: dict[Format, Callable[[Any], bytes]] = {
+    "json": msgspec.json.Encoder().encode,
+    "msgpack": msgspec.msgpack.Encoder().encode,
+}
+_HEADERS: dict[Format, list[tuple[bytes, bytes]]] = {
+    name: [
+        (b"content-type", media.encode()),
+        (b"cache-control", b"no-store"),
+        (b"x-content-type-options", b"nosniff"),
+    ]
+    for name, media in MEDIA_TYPES.items()
+}
+
+
+class Edge:
+    """What all calls of one application share."""
+
+    def __init__(self, kms: Any, checker: Checker, metrics: Metrics, *, body_bytes: int, body_seconds: float) -> None:
+        self.kms = kms
+        self.checker = checker
+        self.metrics = metrics
+        self.body_bytes = body_bytes
+        self.deadlines = Deadlines(body_seconds)
+        self.traffic = Traffic()
+
+    async def refuse(
+        self, scope: Scope, receive: Receive, send: Send, error: KmsError, *extra: tuple[bytes, bytes]
+    ) -> None:
+        """Answer with an error without looking at the request any further."""
+        found = gather(scope["headers"])
+        traffic = self.traffic
+        traffic.enter()
+        try:
+            if traffic.state == "draining":
+                error, extra = _stopping(), ()
+            self.metrics.refused(error.code)
+            await Body(receive).drain(self.deadlines)
+            await answer_error(scope, send, answer_format(found), request_id(found), error, *extra)
+        except ClientGone:
+            pass
+        finally:
+            traffic.leave()
+
+
+class Call:
+    """One operation, as an ASGI application."""
+
+    def __init__(self, edge: Edge, operation: Operation) -> None:
+        self._edge = edge
+        self._operation = operation
+        self._name = operation.name
+        self._decoder = Decoder(operation.request)
+        self._has_body = operation.method not in ("GET", "DELETE")
+        self._inflight = edge.metrics.inflight(operation.name)
+        self._is_batch = "items" in operation.request.__struct_fields__
+        self._tells_age = "cache_age_ms" in operation.response.__struct_fields__
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        edge = self._edge
+        started = time.perf_counter()
+        found = gather(scope["headers"])
+        corr_id = request_id(found)
+        format_ = answer_format(found)
+        body = Body(receive)
+        working = False
+        edge.traffic.enter()
+        self._inflight.inc()
+        try:
+            try:
+                if edge.traffic.state == "draining":
+                    raise _stopping()
+                caller = edge.checker.check(bearer(found), self._operation.scope, time.time())
+                request = await self._request(scope, found, body)
+                working = True
+                response = await self._operation.act(edge.kms, caller, request)
+                content = _ENCODE[format_](response)
+            except ClientGone:
+                raise
+            except Exception as error:  # noqa: BLE001 - whatever it is becomes a coded answer, and ours are logged
+                refusal = coded(error, corr_id, self._name)
+                if not working:
+                    edge.metrics.refused(refusal.code)
+                if not body.complete:
+                    await body.drain(edge.deadlines)
+                await answer_error(scope, send, format_, corr_id, refusal)
+                result = refusal.code
+            else:
+                extra = _age(response) if self._tells_age else ()
+                await answer(scope, send, self._operation.status, format_, corr_id, content, *extra)
+                result = "ok"
+            edge.metrics.done(self._name, "", result)
+            edge.metrics.answered(self._name, "", time.perf_counter() - started)
+        except ClientGone:
+            edge.metrics.refused("disconnect")
+        finally:
+            self._inflight.dec()
+            edge.traffic.leave()
+
+    async def _request(self, scope: Scope, found: dict[bytes, bytes], body: Body) -> msgspec.Struct:
+        edge = self._edge
+        query: bytes = scope["query_string"]
+        if not self._has_body:
+            if await body.read(None, edge.deadlines, edge.body_bytes):
+                raise BadRequest("this call takes no body")
+            return self._decoder.parameters(scope.get("path_params", {}), query)
+        refuse_query(query)
+        headers = body_headers(found)
+        content = await body.read(headers.length, edge.deadlines, edge.body_bytes)
+        if headers.gzip:
+            content = await unpack(content)
+        request = self._decoder.body(headers.format, content)
+        if self._is_batch:
+            edge.metrics.batch(self._name, len(getattr(request, "items")))  # noqa: B009 - no Struct type says it
+        return request
+
+
+async def answer(
+    scope: Scope,
+    send: Send,
+    status: int,
+    format_: Format,
+    corr_id: str,
+    content: bytes,
+    *extra: tuple[bytes, bytes],
+) -> None:
+    """One start and one body message; HEAD gets the headers alone."""
+    headers = [
+        *_HEADERS[format_],
+        (b"content-length", b"%d" % len(content)),
+        (b"x-corr-id", corr_id.encode("ascii")),
+        *extra,
+    ]
+    await send({"type": "http.response.start", "status": status, "headers": headers})
+    await send({"type": "http.response.body", "body": b"" if scope["method"] == "HEAD" else content})
+
+
+async def answer_error(
+    scope: Scope, send: Send, format_: Format, corr_id: str, error: KmsError, *extra: tuple[bytes, bytes]
+) -> None:
+    """The error's envelope, with the headers that belong to it."""
+    content = _ENCODE[format_](envelope(error, corr_id))
+    await answer(scope, send, error.http, format_, corr_id, content, *extra_headers(error), *extra)
+
+
+def _age(response: Any) -> tuple[tuple[bytes, bytes], ...]:
+    """``X-KMS-Cache-Age`` in milliseconds, where the answer came from cached material."""
+    age: int | None = response.cache_age_ms
+    return () if age is None else ((b"x-kms-cache-age", b"%d" % age),)
+
+
+def _stopping() -> ShuttingDown:
+    return ShuttingDown("this server is stopping")

@@ -1,0 +1,110 @@
+"""From bytes and parameters to request Structs; the only place where what a client wrote could get into an answer.
+
+msgspec's messages say what was expected and where (``Expected `int`, got `str` - at `$.items[0].n```), and they are
+passed on, for they are what the caller needs. Three of them quote the input: unknown fields, enumerations and tags. Of
+those a plain field name may stay, a value never does.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Mapping
+from typing import Generic, TypeVar
+from urllib.parse import parse_qsl
+
+import msgspec
+
+from ron_kms.api.http.headers import Format
+from ron_kms.errors import BadRequest, TooLarge
+
+T = TypeVar("T", bound=msgspec.Struct)
+
+_AT = r"(?P<at> - at (?:`key` in )?`\$(?:\.[a-z][a-z0-9_]{0,40}|\[\d{1,7}\]|\[\.\.\.\]){0,8}`)?"
+_UNKNOWN_FIELD = re.compile(rf"Object contains unknown field `(.*?)`{_AT}", re.DOTALL)
+_VALUE = re.compile(rf"Invalid (?:enum )?value .*?{_AT}", re.DOTALL)
+_TOO_LONG = re.compile(r"Expected `(array|str|bytes)` of length <= \d+ - at `\$\.items`")
+_FIELD_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]{0,40}")
+_PLAIN = re.compile(r"[\x20-\x7e]{1,400}")
+_MAX_PARAMETERS = 16
+
+
+class Decoder(Generic[T]):
+    """Decodes one type of request from each format."""
+
+    def __init__(self, type_: type[T]) -> None:
+        self._type = type_
+        self._by_format: dict[Format, Callable[[bytes], T]] = {
+            "json": msgspec.json.Decoder(type_, strict=True).decode,
+            "msgpack": msgspec.msgpack.Decoder(type_, strict=True).decode,
+        }
+
+    def body(self, format_: Format, content: bytes) -> T:
+        """A request from its body.
+
+        :raises BadRequest: anything wrong with it; the message says what and where.
+        :raises TooLarge: more items than a batch may have.
+        """
+        if not content:
+            raise BadRequest("the body is empty")
+        try:
+            return self._by_format[format_](content)
+        except msgspec.MsgspecError as error:
+            raise _refusal(str(error)) from None
+        except UnicodeDecodeError:
+            raise BadRequest("a string in the body is not UTF-8") from None
+        except RecursionError:
+            raise BadRequest("the body is nested too deep") from None
+
+    def parameters(self, path: Mapping[str, str], query: bytes) -> T:
+        """A request from the parameters of its path and its query.
+
+        :raises BadRequest: a parameter unknown, repeated or of the wrong form.
+        """
+        given = dict(path)
+        for name, value in _query(query):
+            if name in given:
+                raise BadRequest("a query parameter is given more than once")
+            given[name] = value
+        try:
+            return msgspec.convert(given, self._type, strict=False)
+        except msgspec.MsgspecError as error:
+            raise _refusal(str(error)) from None
+
+
+def refuse_query(query: bytes) -> None:
+    """:raises BadRequest: there are query parameters where none are known."""
+    if query:
+        raise BadRequest("this call takes no query parameters")
+
+
+def _query(query: bytes) -> list[tuple[str, str]]:
+    if not query:
+        return []
+    try:
+        return parse_qsl(
+            query.decode("ascii"),
+            keep_blank_values=True,
+            strict_parsing=True,
+            errors="strict",
+            max_num_fields=_MAX_PARAMETERS,
+        )
+    except ValueError:
+        raise BadRequest("the query is not name=value pairs, percent-encoded UTF-8, joined by &") from None
+
+
+def _refusal(message: str) -> BadRequest | TooLarge:
+    """The error for a message of msgspec's, free of what the client wrote."""
+    match = _UNKNOWN_FIELD.fullmatch(message)
+    if match is not None:
+        name = match[1] if _FIELD_NAME.fullmatch(match[1]) else "?"
+        return BadRequest(f"Object contains unknown field `{name}`{_place(match)}")
+    match = _VALUE.fullmatch(message)
+    if match is not None:
+        return BadRequest(f"Invalid value{_place(match)}")
+    if _TOO_LONG.fullmatch(message):
+        return TooLarge(message)
+    return BadRequest(message if _PLAIN.fullmatch(message) else "the body is malformed")
+
+
+def _place(match: re.Match[str]) -> str:
+    return match["at"] or ""

@@ -1,0 +1,199 @@
+"""The OpenAPI 3.1 document, made from the table of operations and the Structs that decode its requests."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Sequence
+from importlib.metadata import version
+from typing import Any
+
+import msgspec
+
+from ron_kms.api.http.body import MAX_RATIO
+from ron_kms.api.http.call import Operation
+from ron_kms.api.http.errors import ErrorAnswer
+from ron_kms.api.http.examples import example
+from ron_kms.api.http.headers import MEDIA_TYPES
+from ron_kms.errors import ConfigurationError, InvalidSignature, KmsError, codes
+
+Schema = dict[str, Any]
+
+_REF = "#/components/schemas/{name}"
+_PARAMETER = re.compile(r"\{(\w+)\}")
+
+_ABOUT = """\
+A key management service for classical, post-quantum and hybrid keys.
+
+**Formats.** JSON (`application/json`) and MessagePack (`application/msgpack`), from the same schemas and under the
+same names. `Content-Type` says which one a body is in. `Accept` says which one to answer in; without it, or with
+`*/*`, the answer comes in the format of the request. Binary fields are standard base64 in JSON and raw bytes in
+MessagePack. Unknown fields and query parameters are refused; of a repeated field in one object the last counts.
+
+**Tokens.** `Authorization: Bearer <token>`. Each call names the scope that its token needs. A key outside the token's
+tenant or prefix is answered as if it did not exist.
+
+**Limits.** {body_bytes} bytes of body on the wire; `Content-Encoding: gzip` is taken, up to {ratio} times its size
+unpacked. A batch has at most 1,024 items.
+
+**Errors.** Every answer that is not 2xx has the body `ErrorAnswer`. `code` is for programs, `retryable` says whether
+the same request may succeed later, `request_id` is what `X-Corr-ID` says. A path without the method asked for answers
+400 with an `Allow` header; HEAD works where GET does. A body that takes too long to arrive is a BadRequest.
+"""
+
+_CORR_ID = {
+    "type": "string",
+    "pattern": "^[A-Za-z0-9._-]{1,128}$",
+    "examples": ["0190a7e0-7a53-7c3a-9f7e-2f6f0a1b2c3d"],
+}
+
+
+def describe(operations: Sequence[Operation], body_bytes: int) -> Schema:
+    """The document for these operations, as plain data."""
+    types = [type_ for operation in operations for type_ in (operation.request, operation.response)]
+    types.append(ErrorAnswer)
+    _, schemas = msgspec.json.schema_components(types, ref_template=_REF)
+    paths: dict[str, Schema] = {}
+    for operation in operations:
+        paths.setdefault(operation.path, {})[operation.method.lower()] = _operation(operation, schemas)
+    for operation in operations:
+        if operation.method == "GET":
+            schemas.pop(operation.request.__name__, None)
+    return {
+        "openapi": "3.1.0",
+        "info": {
+            "title": "ron-kms",
+            "version": version("ron-kms"),
+            "summary": "Sign and verify with keys that never leave.",
+            "description": _ABOUT.format(body_bytes=f"{body_bytes:,}", ratio=MAX_RATIO),
+            "license": {"name": "Apache-2.0", "identifier": "Apache-2.0"},
+        },
+        "servers": [{"url": "/"}],
+        "security": [{"token": []}],
+        "paths": paths,
+        "components": {
+            "schemas": schemas,
+            "responses": dict(_error_responses()),
+            "headers": _response_headers(),
+            "parameters": {
+                "CorrID": {
+                    "name": "X-Corr-ID",
+                    "in": "header",
+                    "description": "Names the request in answers and logs; one is made where none is given.",
+                    "schema": _CORR_ID,
+                }
+            },
+            "securitySchemes": {
+                "token": {
+                    "type": "http",
+                    "scheme": "bearer",
+                    "bearerFormat": "macaroon (libmacaroons v2, base64url)",
+                    "description": "Scopes, tenant, prefix and expiry are caveats; a holder can narrow it offline.",
+                }
+            },
+        },
+    }
+
+
+def _operation(operation: Operation, schemas: dict[str, Schema]) -> Schema:
+    summary, _, rest = operation.help.strip().partition("\n")
+    described: Schema = {
+        "operationId": operation.name,
+        "summary": summary,
+        "description": f"{rest.strip()}\n\nScope: `{operation.scope}`".strip(),
+        "tags": [operation.path.split("/")[3].partition(":")[0] if operation.path.count("/") > 2 else "other"],
+        "parameters": [{"$ref": "#/components/parameters/CorrID"}],
+        "responses": {str(operation.status): _answer(operation, schemas)}
+        | {str(status): {"$ref": f"#/components/responses/Error{status}"} for status in _statuses()},
+        "x-scope": operation.scope,
+    }
+    if operation.method == "GET":
+        described["parameters"] += _parameters(operation, schemas)
+    else:
+        described["requestBody"] = {"required": True, "content": _content(operation.request, schemas)}
+    return described
+
+
+def _parameters(operation: Operation, schemas: dict[str, Schema]) -> Iterable[Schema]:
+    """The fields of a GET's request: those that its path names, and the rest as query."""
+    in_path = set(_PARAMETER.findall(operation.path))
+    schema = schemas[operation.request.__name__]
+    for name, field in schema["properties"].items():
+        parameter: Schema = {
+            "name": name,
+            "in": "path" if name in in_path else "query",
+            "required": name in in_path or name in schema["required"],
+            "schema": {key: value for key, value in field.items() if key != "description"},
+        }
+        if "description" in field:
+            parameter["description"] = field["description"]
+        yield parameter
+
+
+def _answer(operation: Operation, schemas: dict[str, Schema]) -> Schema:
+    headers = ["X-Corr-ID"]
+    if "cache_age_ms" in operation.response.__struct_fields__:
+        headers.append("X-KMS-Cache-Age")
+    return {
+        "description": (operation.response.__doc__ or "Done.").strip().partition("\n")[0],
+        "headers": {name: {"$ref": f"#/components/headers/{name}"} for name in headers},
+        "content": _content(operation.response, schemas),
+    }
+
+
+def _content(type_: type[msgspec.Struct], schemas: dict[str, Schema]) -> Schema:
+    """The two content types of a Struct; JSON with an example."""
+    reference = {"$ref": _REF.format(name=type_.__name__)}
+    return {
+        MEDIA_TYPES["json"]: {"schema": reference, "example": example(reference, schemas)},
+        MEDIA_TYPES["msgpack"]: {"schema": reference},
+    }
+
+
+def _wire_errors() -> dict[str, type[KmsError]]:
+    """The codes that an answer may carry."""
+    return {
+        code: error
+        for code, error in sorted(codes().items())
+        if not issubclass(error, (ConfigurationError, InvalidSignature))
+    }
+
+
+def _statuses() -> list[int]:
+    return sorted({error.http for error in _wire_errors().values()})
+
+
+def _error_responses() -> Iterable[tuple[str, Schema]]:
+    for status in _statuses():
+        errors = {code: error for code, error in _wire_errors().items() if error.http == status}
+        headers = ["X-Corr-ID"]
+        if status in (429, 503):
+            headers.append("Retry-After")
+        if status == 401:
+            headers.append("WWW-Authenticate")
+        yield (
+            f"Error{status}",
+            {
+                "description": " or ".join(f"`{code}`" for code in errors),
+                "headers": {name: {"$ref": f"#/components/headers/{name}"} for name in headers},
+                "content": {
+                    media: {"schema": {"$ref": _REF.format(name=ErrorAnswer.__name__)}}
+                    for media in MEDIA_TYPES.values()
+                },
+                "x-codes": {code: error.default_hint for code, error in errors.items()},
+            },
+        )
+
+
+def _response_headers() -> Schema:
+    return {
+        "X-Corr-ID": {"description": "The request id.", "schema": _CORR_ID},
+        "X-KMS-Cache-Age": {
+            "description": "Age in milliseconds of the cached key that the answer used; absent when it was fresh.",
+            "schema": {"type": "integer", "minimum": 0},
+        },
+        "Retry-After": {
+            "description": "Seconds after which trying again makes sense.",
+            "schema": {"type": "integer", "minimum": 1},
+        },
+        "WWW-Authenticate": {"description": "The scheme, `Bearer`.", "schema": {"type": "string"}},
+    }

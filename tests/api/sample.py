@@ -1,0 +1,164 @@
+"""A small table of operations of its own, so that the edge is tested as what it is: generic over the table."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from typing import Annotated, Any, Literal, NamedTuple
+
+import msgspec
+
+from ron_kms.errors import KmsError, NoCapability, Unauthenticated, codes
+from ron_kms.model import NAME_PATTERN, Caller
+
+Name = Annotated[str, msgspec.Meta(pattern=NAME_PATTERN, description="A name.", examples=["acme"])]
+
+
+class Thing(msgspec.Struct, forbid_unknown_fields=True, kw_only=True):
+    """What is asked for."""
+
+    name: Name
+    kind: Literal["small", "large"] = "small"
+    data: Annotated[bytes, msgspec.Meta(max_length=1 << 20, description="Any bytes.")] = b""
+    size: Annotated[int, msgspec.Meta(ge=0, le=1000)] = 1
+    labels: Annotated[dict[str, Annotated[str, msgspec.Meta(max_length=16)]], msgspec.Meta(max_length=4)] = {}
+    extra: Any = None
+
+
+class Made(msgspec.Struct):
+    """What was made."""
+
+    name: str
+    data: bytes
+    length: int
+    tenant: str | None
+    cache_age_ms: int | None = None
+
+
+class Things(msgspec.Struct, forbid_unknown_fields=True):
+    """Many at once."""
+
+    items: Annotated[list[Thing], msgspec.Meta(max_length=1024)]
+
+
+class Count(msgspec.Struct):
+    """How many there were."""
+
+    count: int
+
+
+class Query(msgspec.Struct, forbid_unknown_fields=True):
+    """Which ones to list."""
+
+    prefix: Annotated[str, msgspec.Meta(description="Names begin with it.", examples=["ac"])] = ""
+    limit: Annotated[int, msgspec.Meta(ge=1, le=100)] = 10
+
+
+class Listed(msgspec.Struct):
+    """Those that were found."""
+
+    prefix: str
+    limit: int
+
+
+class One(msgspec.Struct, forbid_unknown_fields=True):
+    """Which one to read."""
+
+    tenant: Name
+    name: Name
+    version: Annotated[int, msgspec.Meta(ge=1)] | None = None
+
+
+class Failing(msgspec.Struct, forbid_unknown_fields=True):
+    """How to fail."""
+
+    how: str
+    retry_after: int | None = None
+
+
+class Operation(NamedTuple):
+    name: str
+    method: str
+    path: str
+    scope: str
+    request: type[msgspec.Struct]
+    response: type[msgspec.Struct]
+    act: Callable[[Any, Caller, Any], Awaitable[Any]]
+    help: str
+    status: int = 200
+
+
+class Kms:
+    """What the operations act on."""
+
+    def __init__(self) -> None:
+        self.acted = 0
+        self.go = asyncio.Event()
+
+
+async def make(kms: Kms, caller: Caller, thing: Thing) -> Made:
+    kms.acted += 1
+    age = 7 if thing.name == "cached" else None
+    return Made(thing.name, thing.data, len(thing.data), caller.tenant, age)
+
+
+async def make_many(kms: Kms, caller: Caller, things: Things) -> Count:
+    kms.acted += 1
+    return Count(len(things.items))
+
+
+async def find(kms: Kms, caller: Caller, query: Query) -> Listed:
+    return Listed(query.prefix, query.limit)
+
+
+async def read(kms: Kms, caller: Caller, one: One) -> Made:
+    return Made(one.name, b"", one.version or 0, one.tenant)
+
+
+async def fail(kms: Kms, caller: Caller, failing: Failing) -> Count:
+    if failing.how == "wait":
+        await kms.go.wait()
+        return Count(0)
+    error = codes().get(failing.how)
+    if error is not None:
+        raise error("it was asked for", retry_after=failing.retry_after)
+    if failing.how == "unencodable":
+        return Count(object())  # type: ignore[arg-type]
+    try:
+        raise LookupError("the first SECRET")
+    except LookupError:
+        raise RuntimeError("SECRET input in a message") from None
+
+
+OPERATIONS = (
+    Operation("make", "POST", "/v1/kms/things", "kms:create", Thing, Made, make, "Make a thing.\n\nIt stays.", 201),
+    Operation("find", "GET", "/v1/kms/things", "kms:read", Query, Listed, find, "List things."),
+    Operation("read", "GET", "/v1/kms/things/{tenant}/{name}", "kms:read", One, Made, read, "Read one thing."),
+    Operation(
+        "make:batch", "POST", "/v1/kms/things:batch", "kms:create", Things, Count, make_many, "Make many things."
+    ),
+    Operation("fail", "POST", "/v1/kms/fail", "kms:create", Failing, Count, fail, "Fail as asked."),
+)
+
+
+class Checker:
+    """Two tokens: one may do everything for tenant acme, the other may only read."""
+
+    def check(self, token: str, scope: str, now: float) -> Caller:
+        callers = {
+            "all": Caller("t1", frozenset(("kms:create", "kms:read")), tenant="acme"),
+            "reader": Caller("t2", frozenset(("kms:read",))),
+        }
+        caller = callers.get(token)
+        if caller is None:
+            raise Unauthenticated("the token is not valid")
+        if scope not in caller.scopes:
+            raise NoCapability("the token lacks the scope")
+        return caller
+
+
+WIRE_CODES: dict[str, type[KmsError]] = {
+    code: error
+    for code, error in codes().items()
+    if code not in ("ConfigurationError", "RootKeyError", "InvalidSignature")
+}
