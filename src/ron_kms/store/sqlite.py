@@ -5,6 +5,8 @@ This is the only module that knows how a connection is made.
 
 from __future__ import annotations
 
+import random
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -75,17 +77,36 @@ def make_engine(path: Path, *, writing: bool) -> Engine:
             connection.text_factory = lambda text: text.decode("utf-8", "surrogateescape")
             for setting in _SETTINGS:
                 connection.execute(setting).fetchall()
-            if not writing:
-                connection.execute("PRAGMA query_only = ON")
+            connection.execute("PRAGMA busy_timeout = 0" if writing else "PRAGMA query_only = ON")
         except BaseException:
             connection.close()
             raise
         return connection
 
     engine = create_engine("sqlite://", module=sqlite, creator=connect, poolclass=NullPool, hide_parameters=True)
-    begin = "BEGIN IMMEDIATE" if writing else "BEGIN"
-    event.listen(engine, "begin", lambda connection: connection.exec_driver_sql(begin))
+    event.listen(engine, "begin", _begin_writing if writing else _begin_reading)
     return engine
+
+
+def _begin_reading(connection: Connection) -> None:
+    connection.exec_driver_sql("BEGIN")
+
+
+def _begin_writing(connection: Connection) -> None:
+    """Take the write lock now, and wait for it evenly: SQLite's own waiting backs off to 100 ms between looks, which
+    starved one of three busy writers for seconds."""
+    driver = connection.connection.dbapi_connection
+    assert driver is not None  # noqa: S101 - it is what a connection is made of
+    deadline = time.monotonic() + _BUSY_SECONDS
+    while True:
+        try:
+            driver.execute("BEGIN IMMEDIATE")
+        except sqlite.OperationalError as error:
+            if error.sqlite_errorcode & 0xFF != sqlite.SQLITE_BUSY or time.monotonic() > deadline:
+                raise
+            time.sleep(random.uniform(0.0005, 0.0015))  # noqa: S311 - spreads the looks, guards nothing
+        else:
+            return
 
 
 @contextmanager
