@@ -34,6 +34,8 @@ missing_packages() {
     have cmake || [ -n "${RON_KMS_LIBOQS_PREFIX:-}" ] || echo cmake
     have curl || echo curl
     ldconfig -p 2>/dev/null | grep 'libsodium\.so' >/dev/null || echo libsodium23
+    # pysqlite3 has no wheel for other machines, and is compiled there
+    [ "$(uname -m)" = x86_64 ] || has_header sqlite3.h || echo libsqlite3-dev
     if [ "$stage" = dev ]; then
         have cc && has_header sodium.h || echo libsodium-dev
         have h2load || echo nghttp2-client
