@@ -13,6 +13,9 @@ from typing_extensions import Buffer
 class CoreError(Exception):
     """A C function refused: a blob that does not open, guarded memory that cannot be had, a released key."""
 
+class GuardedMemoryError(CoreError):
+    """No more guarded memory: the limits of locked memory or of mappings are reached."""
+
 def liboqs_version() -> str: ...
 def sodium_version() -> str: ...
 def harden_process(*, dumpable: bool = False) -> None:
@@ -82,7 +85,8 @@ class KeySlot(_Guarded):
 def generate(scheme: SignatureScheme, count: int = 1) -> list[KeySlot]:
     """Make ``count`` keys, each of which has passed a pairwise sign-verify test.
 
-    :raises CoreError: no guarded memory, or a pair that does not fit.
+    :raises GuardedMemoryError: there is none left.
+    :raises CoreError: a pair does not fit.
     """
 
 def sign(slots: Sequence[KeySlot], messages: Sequence[Buffer]) -> list[tuple[bytes, ...] | Exception]:

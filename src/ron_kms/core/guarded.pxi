@@ -19,7 +19,7 @@ cdef class _Guarded:
     cdef int allocate(self, size_t size) except -1:
         self.memory = <uint8_t *> sodium_malloc(size)
         if self.memory == NULL:
-            raise CoreError("no guarded memory left: lower the number of key slots or raise RLIMIT_MEMLOCK and vm.max_map_count")
+            raise GuardedMemoryError("no guarded memory left: keep fewer keys open, or raise RLIMIT_MEMLOCK and vm.max_map_count")
         self.size = size
         return 0
 

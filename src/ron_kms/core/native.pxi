@@ -9,7 +9,11 @@ from ron_kms import _oqs
 
 
 class CoreError(Exception):
-    """A C function refused: a blob that does not open, memory that cannot be had, a failed self-test."""
+    """A C function refused: a blob that does not open, memory that cannot be had, a key that was released."""
+
+
+class GuardedMemoryError(CoreError):
+    """No more guarded memory: the limits of locked memory or of mappings are reached."""
 
 
 ctypedef int (*oqs_keypair_t)(const void *, uint8_t *, uint8_t *) noexcept nogil

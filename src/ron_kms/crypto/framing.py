@@ -20,8 +20,8 @@ BLOB_FORMAT = 1
 def digest_message(suite: str, digest: bytes) -> bytes:
     """What is signed, by every track alike, where the caller gives a BLAKE3-256 digest.
 
-    ``ron-kms-b3-v1``, a zero byte, the suite's name, a zero byte, the 32 bytes of the digest: any Ed25519 or ML-DSA library
-    can check it offline, and half of a hybrid signature cannot pass as a plain one.
+    ``ron-kms-b3-v1``, a zero byte, the suite's name, a zero byte, the 32 bytes of the digest: any Ed25519 or ML-DSA
+    library can check it offline, and half of a hybrid signature cannot pass as a plain one.
     """
     return b"ron-kms-b3-v1\0" + suite.encode("ascii") + b"\0" + digest
 

@@ -223,7 +223,7 @@ class SigningKey:
         ['tuple', 'TypeError']
         """
         names = self._suite.track_names
-        return [named(names, result) for result in _core.sign([self._slot] * len(messages), messages)]
+        return [_outcome(names, result) for result in _core.sign([self._slot] * len(messages), messages)]
 
     def close(self) -> None:
         """Wipe the secret. The verify key stays usable."""
@@ -241,10 +241,9 @@ class SigningKey:
         return f"<SigningKey {self.suite} {self._slot.fingerprint}>"
 
 
-def named(
+def _outcome(
     names: tuple[str, ...], result: tuple[bytes, ...] | Exception
 ) -> tuple[Signature, ...] | KmsError | TypeError:
-    """A result of the core in the terms of the library: signatures by track, and its errors translated."""
     if isinstance(result, tuple):
         return tuple(map(Signature, names, result))
     if isinstance(result, (TypeError, BufferError)):

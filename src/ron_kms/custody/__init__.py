@@ -1,0 +1,1 @@
+"""Where private keys rest and who works with them."""

@@ -1,0 +1,157 @@
+"""Custody by the native core: private keys rest as sealed blobs in the store and work in guarded memory."""
+
+from __future__ import annotations
+
+import logging
+import resource
+import threading
+from collections import OrderedDict
+from collections.abc import Sequence
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+from ron_kms import _core
+from ron_kms.crypto.framing import blob_ad
+from ron_kms.crypto.signing import Signature
+from ron_kms.crypto.suites import SUITES, Suite
+from ron_kms.errors import ConfigurationError, Internal, StoreCorrupt
+from ron_kms.model import Kid, Version
+from ron_kms.root.handle import StoreKeys
+
+_log = logging.getLogger(__name__)
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+
+SLOT_LOCKED_BYTES = 8192
+"""Locked memory of the largest common slot: two pages for a hybrid's secrets and libsodium's canary."""
+
+SLOT_RESIDENT_BYTES = 16384
+"""Resident memory of a slot as measured, its header page and bookkeeping included: 1,024 slots take 16 MiB."""
+
+SLOT_MAPPINGS = 5
+FEWEST_SLOTS = 16
+
+
+class Custodian:
+    """Makes, seals and unseals keys, and signs with them.
+
+    At most ``slots`` private keys are unsealed at a time; the least recently used one makes room. A key that a batch is
+    working with stays until the batch has ended.
+    """
+
+    def __init__(self, keys: StoreKeys, slots: int) -> None:
+        self._keys = keys
+        self._bound = affordable_slots(slots)
+        self._slots: OrderedDict[Kid, _core.KeySlot] = OrderedDict()
+        self._lock = threading.Lock()
+
+    def create(self, kid: Kid, suite: Suite) -> Version:
+        """Make a key for ``kid`` (with its version) that has passed a pairwise test, sealed and ready to be stored."""
+        slot = _core.generate(suite.scheme)[0]
+        # Microseconds, for that is what the store keeps and what the blob is bound to.
+        created = datetime.now(UTC)
+        seal = self._keys.tenant_seal(kid.tenant)
+        blob = seal.seal_slot(slot, blob_ad(kid, suite.name, _microseconds(created), slot.public_keys))
+        slot.release()
+        return Version(_number(kid), suite.name, "enabled", slot.public_keys, blob, created)
+
+    def find(self, kid: Kid) -> _core.KeySlot | None:
+        """The private key of ``kid`` (with its version) if it is unsealed already."""
+        with self._lock:
+            slot = self._slots.get(kid)
+            if slot is not None:
+                self._slots.move_to_end(kid)
+            return slot
+
+    def unseal(self, kid: Kid, version: Version) -> _core.KeySlot:
+        """Open the private key of ``kid`` (with its version) from its blob.
+
+        :raises StoreCorrupt: the blob does not open.
+        :raises Internal: there is no guarded memory left.
+        """
+        ad = blob_ad(kid, version.suite, _microseconds(version.created), version.public)
+        try:
+            scheme = SUITES[version.suite].scheme
+            slot = self._keys.tenant_seal(kid.tenant).open_slot(scheme, version.public, version.blob, ad)
+        except _core.GuardedMemoryError as error:
+            raise Internal(str(error)) from None
+        except (KeyError, ValueError, _core.CoreError):
+            raise StoreCorrupt(
+                f"the sealed key {kid.uuid}#v{version.number} does not open: it was changed outside ron-kms"
+            ) from None
+        with self._lock:
+            # Evicted slots are only let go of: what still works with one holds it, and the last to let go wipes it.
+            while len(self._slots) >= self._bound:
+                self._slots.popitem(last=False)
+            self._slots[kid] = slot
+        return slot
+
+    @property
+    def loaded(self) -> int:
+        """How many private keys are unsealed now."""
+        return len(self._slots)
+
+    def release(self) -> None:
+        """Wipe every unsealed key and the keys that seal them."""
+        with self._lock:
+            for slot in self._slots.values():
+                slot.release()
+            self._slots.clear()
+        self._keys.release()
+
+
+def sign(
+    slots: Sequence[_core.KeySlot], suites: Sequence[Suite], messages: Sequence[bytes]
+) -> list[tuple[Signature, ...] | Internal]:
+    """Sign each message with its slot, the GIL released for the whole batch; one result an item."""
+    return [
+        tuple(map(Signature, suite.track_names, result)) if isinstance(result, tuple) else Internal(str(result))
+        for suite, result in zip(suites, _core.sign(slots, messages), strict=True)
+    ]
+
+
+def affordable_slots(wanted: int) -> int:
+    """How many of the wanted slots this process can lock in memory.
+
+    libsodium hides a failed mlock and returns no memory at all near the limit of mappings, so both are looked at before.
+
+    :raises ConfigurationError: fewer than 16.
+    """
+    locked, _ = resource.getrlimit(resource.RLIMIT_MEMLOCK)
+    bounds = [wanted]
+    if locked != resource.RLIM_INFINITY and not _may_lock_without_limit():
+        bounds.append(locked * 9 // 10 // SLOT_LOCKED_BYTES)
+    try:
+        mappings = int(Path("/proc/sys/vm/max_map_count").read_text())
+    except (OSError, ValueError):
+        pass
+    else:
+        bounds.append(mappings // 2 // SLOT_MAPPINGS)
+    slots = min(bounds)
+    if slots < FEWEST_SLOTS:
+        raise ConfigurationError(
+            f"only {slots} private keys would fit into locked memory and {FEWEST_SLOTS} are the least",
+            hint="Raise KMS_KEY_SLOTS, RLIMIT_MEMLOCK (ulimit -l, LimitMEMLOCK=) or vm.max_map_count.",
+        )
+    if slots < wanted:
+        _log.warning("RLIMIT_MEMLOCK or vm.max_map_count limit the private keys in memory to %d, not %d", slots, wanted)
+    return slots
+
+
+def _may_lock_without_limit() -> bool:
+    """Whether the process has CAP_IPC_LOCK (capability 14), to which RLIMIT_MEMLOCK does not apply."""
+    try:
+        status = Path("/proc/self/status").read_text()
+    except OSError:
+        return False
+    effective = next((line.split()[1] for line in status.splitlines() if line.startswith("CapEff:")), "0")
+    return bool(int(effective, 16) >> 14 & 1)
+
+
+def _microseconds(moment: datetime) -> int:
+    return (moment - _EPOCH) // timedelta(microseconds=1)
+
+
+def _number(kid: Kid) -> int:
+    if kid.version is None:
+        raise ValueError("a kid with its version is needed")
+    return kid.version

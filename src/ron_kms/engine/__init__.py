@@ -1,0 +1,1 @@
+"""Where cryptography runs: at once on the loop, or on crypto threads."""

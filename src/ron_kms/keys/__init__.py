@@ -1,0 +1,1 @@
+"""What is known of keys: the directory that caches them."""

@@ -1,0 +1,166 @@
+"""``ron_kms.open``: the service's own verbs in this process, without a server.
+
+The acts are those of the service. They are coroutines because the server's store answers on an event loop; here the
+store is waited for where it is asked, so that an act runs from its start to its end without ever being suspended.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Coroutine, Iterable, Mapping, Sequence
+from concurrent.futures import Future
+from typing import Any, Self, TypeVar
+
+from ron_kms.metrics import Metrics
+from ron_kms.model import Caller, Kid, Use, new_uuid
+from ron_kms.service.create import CreateRequest, create
+from ron_kms.service.operation import Context
+from ron_kms.service.read import GetAnswer, GetRequest, ListAnswer, ListRequest, get, list_all
+from ron_kms.service.schema import TrackSignature, request_of
+from ron_kms.service.sign import SignAnswer, SignBatchRequest, SignRequest, SignResult, sign, sign_batch
+from ron_kms.service.start import KEY_SLOTS, start
+from ron_kms.service.verify import (
+    VerifyAnswer,
+    VerifyBatchRequest,
+    VerifyRequest,
+    VerifyResult,
+    verify,
+    verify_batch,
+)
+from ron_kms.store.bootstrap import open_store
+
+T = TypeVar("T")
+
+Sigs = Iterable[tuple[str, bytes] | TrackSignature]
+"""Signatures, one a track: as an answer has them, or ``(alg, signature)``."""
+
+_OWNER = Caller("local", frozenset())
+
+
+class LocalKms:
+    """A store of keys and the verbs that work with them, as on the wire: same fields, same answers, same errors.
+
+    May be used from several threads at once; every call blocks until it is done, with the GIL released while it signs,
+    verifies or waits for the disk. Made by :func:`ron_kms.open`.
+    """
+
+    def __init__(self, url: str, *, seal: str, key_slots: int = KEY_SLOTS) -> None:
+        store = open_store(url, seal)
+        try:
+            self._kms = start(store, metrics=Metrics(), wait=_block, threads=0, key_slots=key_slots)
+        except BaseException:
+            store.close()
+            raise
+
+    def create(
+        self,
+        *,
+        tenant: str,
+        purpose: str,
+        use: Use = "sign",
+        suite: str = "hybrid",
+        labels: Mapping[str, str] | None = None,
+        raw_messages: bool = False,
+        op_id: str | None = None,
+    ) -> str:
+        """Make a key and return the kid of its first version; :meth:`get` has its public keys.
+
+        :param suite: such as ``ed25519``, ``ml-dsa-65`` or ``hybrid``.
+        :param raw_messages: whether it signs messages themselves, not only digests.
+        :param op_id: a UUID; repeating the call with it within 7 days makes no second key.
+        :raises BadRequest: a name is malformed.
+        :raises Unsupported: there is no such suite for this use.
+        """
+        fields = {
+            "tenant": tenant,
+            "purpose": purpose,
+            "use": use,
+            "suite": suite,
+            "labels": labels,
+            "raw_messages": raw_messages,
+            "op_id": op_id,
+        }
+        return _run(create(self._kms, _context(), request_of(CreateRequest, fields))).kid
+
+    def get(self, kid: str) -> GetAnswer:
+        """A key with the public keys and states of all its versions.
+
+        :raises NotFound: there is no such key.
+        """
+        name = Kid.parse(kid)
+        fields = {"tenant": name.tenant, "purpose": name.purpose, "uuid": name.uuid}
+        return _run(get(self._kms, _context(), request_of(GetRequest, fields)))
+
+    def list_keys(self, prefix: str = "", *, after: str | None = None, limit: int = 100) -> ListAnswer:
+        """Up to ``limit`` keys under a prefix of whole segments, beginning after a kid."""
+        fields = {"prefix": prefix, "after": after, "limit": limit}
+        return _run(list_all(self._kms, _context(), request_of(ListRequest, fields)))
+
+    def sign(self, kid: str, *, digest: bytes | None = None, message: bytes | None = None) -> SignAnswer:
+        """Sign exactly one of a BLAKE3-256 digest (32 bytes) and a message, with the key's newest version.
+
+        :raises NotFound: there is no such key.
+        :raises KeyDisabled, Conflict: the version may not sign.
+        :raises BadRequest, Unsupported: not what this key signs.
+        """
+        fields = {"kid": kid, "digest": digest, "message": message}
+        return _run(sign(self._kms, _context(), request_of(SignRequest, fields)))
+
+    def sign_batch(self, items: Sequence[Mapping[str, Any]], *, kid: str | None = None) -> list[SignResult]:
+        """Sign up to 1,024 items, each of which succeeds or fails by itself.
+
+        :param items: the fields of :meth:`sign`, such as ``{"digest": ...}``; an item's kid goes before ``kid``.
+        """
+        fields = {"items": items, "kid": kid}
+        return _run(sign_batch(self._kms, _context(), request_of(SignBatchRequest, fields))).items
+
+    def verify(
+        self, kid: str, sigs: Sigs, *, digest: bytes | None = None, message: bytes | None = None
+    ) -> VerifyAnswer:
+        """Check signatures under the version that ``kid`` names. A bad one is an answer, not an error.
+
+        :raises NotFound: there is no such key.
+        """
+        fields = {"kid": kid, "sigs": _tracks(sigs), "digest": digest, "message": message}
+        return _run(verify(self._kms, _context(), request_of(VerifyRequest, fields)))
+
+    def verify_batch(self, items: Sequence[Mapping[str, Any]], *, kid: str | None = None) -> list[VerifyResult]:
+        """Check up to 1,024 items, each by itself.
+
+        :param items: the fields of :meth:`verify`, such as ``{"digest": ..., "sigs": ...}``; an item's kid goes before
+            ``kid``.
+        """
+        listed = [{**item, "sigs": _tracks(item.get("sigs", ()))} for item in items]
+        fields = {"items": listed, "kid": kid}
+        return _run(verify_batch(self._kms, _context(), request_of(VerifyBatchRequest, fields))).items
+
+    def close(self) -> None:
+        """Close the store and wipe every key."""
+        self._kms.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+
+def _run(act: Coroutine[Any, Any, T]) -> T:
+    try:
+        act.send(None)
+    except StopIteration as end:
+        result: T = end.value
+        return result
+    act.close()
+    raise RuntimeError("an act was suspended, which nothing that it waits for here can cause")
+
+
+async def _block(future: Future[T]) -> T:
+    return future.result()
+
+
+def _context() -> Context:
+    return Context(caller=_OWNER, request_id=new_uuid())
+
+
+def _tracks(sigs: Sigs) -> list[TrackSignature]:
+    return [sig if isinstance(sig, TrackSignature) else TrackSignature(*sig) for sig in sigs]

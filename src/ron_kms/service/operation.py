@@ -1,0 +1,39 @@
+"""One row of the table of operations, and what every act is told about the request besides its fields."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from typing import Any, Literal, NamedTuple
+
+import msgspec
+
+from ron_kms.model import Caller
+from ron_kms.service.kms import Kms
+
+
+class Context(msgspec.Struct):
+    """Who asks and under which request id; ``alg`` is filled in by the act, for metrics."""
+
+    caller: Caller
+    request_id: str
+    alg: str = ""
+
+
+class Operation(NamedTuple):
+    """A verb of the wire.
+
+    :ivar scope: what a token needs to have.
+    :ivar request: decoded from the body, or from path and query where the method has no body.
+    :ivar act: does it.
+    :ivar help: one or two sentences for people.
+    """
+
+    name: str
+    method: Literal["GET", "POST"]
+    path: str
+    scope: str
+    request: type[msgspec.Struct]
+    response: type[msgspec.Struct]
+    act: Callable[[Kms, Context, Any], Awaitable[msgspec.Struct]]
+    help: str
+    status: int = 200

@@ -1,0 +1,14 @@
+"""The table of operations: every verb that the service has, once. The HTTP edge, OpenAPI and the library read it."""
+
+from __future__ import annotations
+
+from ron_kms.service import create, read, sign, verify
+from ron_kms.service.operation import Operation
+
+# The busiest first.
+OPERATIONS: tuple[Operation, ...] = (
+    *sign.OPERATIONS,
+    *verify.OPERATIONS,
+    *create.OPERATIONS,
+    *read.OPERATIONS,
+)
