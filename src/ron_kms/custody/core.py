@@ -112,7 +112,7 @@ def sign(
 def affordable_slots(wanted: int) -> int:
     """How many of the wanted slots this process can lock in memory.
 
-    libsodium hides a failed mlock and returns no memory at all near the limit of mappings, so both are looked at before.
+    libsodium hides a failed mlock and returns no memory near the limit of mappings, so both are looked at before.
 
     :raises ConfigurationError: fewer than 16.
     """
