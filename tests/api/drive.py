@@ -107,7 +107,7 @@ class Edge:
     def __init__(self, runner: asyncio.Runner, **options: Any) -> None:
         self._runner = runner
         self.kms = Kms()
-        self.app: App = create_app(OPERATIONS, self.kms, Checker(), **options)
+        self.app: App = create_app(OPERATIONS, self.kms, Checker(), **options)  # type: ignore[arg-type]
 
     def run(self, work: Coroutine[Any, Any, T]) -> T:
         return self._runner.run(work)
@@ -116,7 +116,7 @@ class Edge:
         await self.app(scope(method, path, headers), stream.receive, stream.send)
 
     def call(self, method: str, path: str, body: bytes = b"", *headers: tuple[str, str]) -> Answer:
-        """One request with a whole body, in a message of its own before the one that ends it, as Hypercorn sends them."""
+        """One request with a whole body, in a message before the one that ends it, as Hypercorn sends them."""
         stream = Stream(chunked(body, b"") if body else chunked(b""))
         self.run(self.stream(method, path, stream, *headers))
         assert stream.taken == len(stream.messages), "the body was not read to its end"

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable
-from typing import Annotated, Any, Literal, NamedTuple
+from datetime import UTC, datetime
+from typing import Annotated, Any, Literal
 
 import msgspec
 
 from ron_kms.errors import KmsError, NoCapability, Unauthenticated, codes
 from ron_kms.model import NAME_PATTERN, Caller
+from ron_kms.service.operation import Context, Operation
 
 Name = Annotated[str, msgspec.Meta(pattern=NAME_PATTERN, description="A name.", examples=["acme"])]
 
@@ -59,6 +60,7 @@ class Listed(msgspec.Struct):
 
     prefix: str
     limit: int
+    at: datetime
 
 
 class One(msgspec.Struct, forbid_unknown_fields=True):
@@ -76,18 +78,6 @@ class Failing(msgspec.Struct, forbid_unknown_fields=True):
     retry_after: int | None = None
 
 
-class Operation(NamedTuple):
-    name: str
-    method: str
-    path: str
-    scope: str
-    request: type[msgspec.Struct]
-    response: type[msgspec.Struct]
-    act: Callable[[Any, Caller, Any], Awaitable[Any]]
-    help: str
-    status: int = 200
-
-
 class Kms:
     """What the operations act on."""
 
@@ -96,26 +86,27 @@ class Kms:
         self.go = asyncio.Event()
 
 
-async def make(kms: Kms, caller: Caller, thing: Thing) -> Made:
+async def make(kms: Kms, context: Context, thing: Thing) -> Made:
     kms.acted += 1
+    context.alg = thing.kind
     age = 7 if thing.name == "cached" else None
-    return Made(thing.name, thing.data, len(thing.data), caller.tenant, age)
+    return Made(thing.name, thing.data, len(thing.data), context.caller.tenant, age)
 
 
-async def make_many(kms: Kms, caller: Caller, things: Things) -> Count:
+async def make_many(kms: Kms, context: Context, things: Things) -> Count:
     kms.acted += 1
     return Count(len(things.items))
 
 
-async def find(kms: Kms, caller: Caller, query: Query) -> Listed:
-    return Listed(query.prefix, query.limit)
+async def find(kms: Kms, context: Context, query: Query) -> Listed:
+    return Listed(query.prefix, query.limit, datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC))
 
 
-async def read(kms: Kms, caller: Caller, one: One) -> Made:
+async def read(kms: Kms, context: Context, one: One) -> Made:
     return Made(one.name, b"", one.version or 0, one.tenant)
 
 
-async def fail(kms: Kms, caller: Caller, failing: Failing) -> Count:
+async def fail(kms: Kms, context: Context, failing: Failing) -> Count:
     if failing.how == "wait":
         await kms.go.wait()
         return Count(0)

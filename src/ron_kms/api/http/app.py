@@ -13,16 +13,18 @@ from starlette.routing import Route, Router
 from starlette.types import ASGIApp, Lifespan
 
 from ron_kms.api.http.body import MAX_BYTES, Receive
-from ron_kms.api.http.call import Call, Checker, Edge, Operation, Scope, Send
+from ron_kms.api.http.call import Call, Checker, Edge, Scope, Send
 from ron_kms.api.http.docs import document, page
 from ron_kms.api.http.openapi import describe
 from ron_kms.errors import BadRequest, NotFound
 from ron_kms.metrics import Metrics
+from ron_kms.service.kms import Kms
+from ron_kms.service.operation import Operation
 
 
 def create_app(
     operations: Sequence[Operation],
-    kms: Any,
+    kms: Kms,
     checker: Checker,
     *,
     metrics: Metrics | None = None,
@@ -58,8 +60,7 @@ class Resource:
         if call is not None:
             await call(scope, receive, send)
         elif scope["method"] == "OPTIONS":
-            await send({"type": "http.response.start", "status": 204, "headers": [(b"allow", self._allow)]})
-            await send({"type": "http.response.body", "body": b""})
+            await self._edge.allow(receive, send, self._allow)
         else:
             error = BadRequest("this path has no such method", hint="The Allow header lists those it has.")
             await self._edge.refuse(scope, receive, send, error, (b"allow", self._allow))

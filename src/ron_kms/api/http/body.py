@@ -22,8 +22,8 @@ MAX_BYTES: Final = 1 << 20
 MAX_RATIO: Final = 10
 """Times the bytes on the wire that a gzip body may unpack to."""
 
-DRAIN_BYTES: Final = 4 * MAX_BYTES
-"""Bytes that are read and thrown away after a refusal, in the hope that the body ends there."""
+DRAIN_BYTES: Final = 2 * MAX_BYTES
+"""Bytes that are read and thrown away before a refusal, in the hope that the body ends there."""
 
 _STEP: Final = 1 << 18
 """Bytes unpacked in one turn of the event loop (about a millisecond)."""

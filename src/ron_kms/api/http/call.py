@@ -14,39 +14,18 @@ import msgspec
 
 from ron_kms.api.http.body import Body, ClientGone, Deadlines, Receive, unpack
 from ron_kms.api.http.decode import Decoder, refuse_query
+from ron_kms.api.http.encode import ENCODE, encoders
 from ron_kms.api.http.errors import coded, envelope, extra_headers
 from ron_kms.api.http.headers import MEDIA_TYPES, Format, answer_format, bearer, body_headers, gather, request_id
 from ron_kms.api.http.traffic import Traffic
 from ron_kms.errors import BadRequest, KmsError, ShuttingDown
 from ron_kms.metrics import Metrics
 from ron_kms.model import Caller
+from ron_kms.service.kms import Kms
+from ron_kms.service.operation import Context, Operation
 
 Scope = MutableMapping[str, Any]
 Send = Callable[[MutableMapping[str, Any]], Awaitable[None]]
-Act = Callable[[Any, Caller, Any], Awaitable[msgspec.Struct]]
-
-
-class Operation(Protocol):
-    """What this floor needs to know of a row of the service's table of operations."""
-
-    @property
-    def name(self) -> str: ...
-    @property
-    def method(self) -> str: ...
-    @property
-    def path(self) -> str: ...
-    @property
-    def scope(self) -> str: ...
-    @property
-    def request(self) -> type[msgspec.Struct]: ...
-    @property
-    def response(self) -> type[msgspec.Struct]: ...
-    @property
-    def act(self) -> Act: ...
-    @property
-    def help(self) -> str: ...
-    @property
-    def status(self) -> int: ...
 
 
 class Checker(Protocol):
@@ -56,10 +35,6 @@ class Checker(Protocol):
         """:raises Unauthenticated, NoCapability: the token is not good, or not for this."""
 
 
-_ENCODE: dict[Format, Callable[[Any], bytes]] = {
-    "json": msgspec.json.Encoder().encode,
-    "msgpack": msgspec.msgpack.Encoder().encode,
-}
 _HEADERS: dict[Format, list[tuple[bytes, bytes]]] = {
     name: [
         (b"content-type", media.encode()),
@@ -73,7 +48,7 @@ _HEADERS: dict[Format, list[tuple[bytes, bytes]]] = {
 class Edge:
     """What all calls of one application share."""
 
-    def __init__(self, kms: Any, checker: Checker, metrics: Metrics, *, body_bytes: int, body_seconds: float) -> None:
+    def __init__(self, kms: Kms, checker: Checker, metrics: Metrics, *, body_bytes: int, body_seconds: float) -> None:
         self.kms = kms
         self.checker = checker
         self.metrics = metrics
@@ -99,6 +74,18 @@ class Edge:
         finally:
             traffic.leave()
 
+    async def allow(self, receive: Receive, send: Send, methods: bytes) -> None:
+        """Answer OPTIONS: which methods a path has."""
+        self.traffic.enter()
+        try:
+            await Body(receive).drain(self.deadlines)
+            await send({"type": "http.response.start", "status": 204, "headers": [(b"allow", methods)]})
+            await send({"type": "http.response.body", "body": b""})
+        except ClientGone:
+            pass
+        finally:
+            self.traffic.leave()
+
 
 class Call:
     """One operation, as an ASGI application."""
@@ -111,6 +98,7 @@ class Call:
         self._has_body = operation.method not in ("GET", "DELETE")
         self._inflight = edge.metrics.inflight(operation.name)
         self._is_batch = "items" in operation.request.__struct_fields__
+        self._encode = encoders(operation.response)
         self._tells_age = "cache_age_ms" in operation.response.__struct_fields__
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -120,7 +108,7 @@ class Call:
         corr_id = request_id(found)
         format_ = answer_format(found)
         body = Body(receive)
-        working = False
+        context: Context | None = None
         edge.traffic.enter()
         self._inflight.inc()
         try:
@@ -129,14 +117,14 @@ class Call:
                     raise _stopping()
                 caller = edge.checker.check(bearer(found), self._operation.scope, time.time())
                 request = await self._request(scope, found, body)
-                working = True
-                response = await self._operation.act(edge.kms, caller, request)
-                content = _ENCODE[format_](response)
+                context = Context(caller, corr_id)
+                response = await self._operation.act(edge.kms, context, request)
+                content = self._encode[format_](response)
             except ClientGone:
                 raise
             except Exception as error:  # noqa: BLE001 - whatever it is becomes a coded answer, and ours are logged
                 refusal = coded(error, corr_id, self._name)
-                if not working:
+                if context is None:
                     edge.metrics.refused(refusal.code)
                 if not body.complete:
                     await body.drain(edge.deadlines)
@@ -146,13 +134,20 @@ class Call:
                 extra = _age(response) if self._tells_age else ()
                 await answer(scope, send, self._operation.status, format_, corr_id, content, *extra)
                 result = "ok"
-            edge.metrics.done(self._name, "", result)
-            edge.metrics.answered(self._name, "", time.perf_counter() - started)
+            self._count(context, result, time.perf_counter() - started)
         except ClientGone:
             edge.metrics.refused("disconnect")
         finally:
             self._inflight.dec()
             edge.traffic.leave()
+
+    def _count(self, context: Context | None, result: str, seconds: float) -> None:
+        alg = context.alg if context is not None else ""
+        if not alg:
+            # An act that knows the suite has counted its items itself.
+            alg = "none"
+            self._edge.metrics.done(self._name, alg, result)
+        self._edge.metrics.answered(self._name, alg, seconds)
 
     async def _request(self, scope: Scope, found: dict[bytes, bytes], body: Body) -> msgspec.Struct:
         edge = self._edge
@@ -196,7 +191,7 @@ async def answer_error(
     scope: Scope, send: Send, format_: Format, corr_id: str, error: KmsError, *extra: tuple[bytes, bytes]
 ) -> None:
     """The error's envelope, with the headers that belong to it."""
-    content = _ENCODE[format_](envelope(error, corr_id))
+    content = ENCODE[format_](envelope(error, corr_id))
     await answer(scope, send, error.http, format_, corr_id, content, *extra_headers(error), *extra)
 
 

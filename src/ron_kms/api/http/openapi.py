@@ -10,11 +10,11 @@ from typing import Any
 import msgspec
 
 from ron_kms.api.http.body import MAX_RATIO
-from ron_kms.api.http.call import Operation
 from ron_kms.api.http.errors import ErrorAnswer
 from ron_kms.api.http.examples import example
 from ron_kms.api.http.headers import MEDIA_TYPES
 from ron_kms.errors import ConfigurationError, InvalidSignature, KmsError, codes
+from ron_kms.service.operation import Operation
 
 Schema = dict[str, Any]
 
