@@ -1,0 +1,15 @@
+"""Hypercorn 0.18 made hard to hurt.
+
+Hypercorn speaks HTTP/2 (by ``h2``) and HTTP/1.1 (by ``h11``); these subclasses keep its send path and replace what one
+client could use against the others. Nothing in Hypercorn's own modules is patched. ``tests/server/test_pins.py`` fails
+when the code that they lean on changes.
+
+| file | guards |
+|---|---|
+| ``limits.py`` | every bound in one place, and the budget for frames that cost us but ask for nothing |
+| ``stream.py`` | request bodies: what arrives is handed over in one piece and acknowledged when it is read |
+| ``http2.py`` | excess streams, late DATA, resets, control floods, header bombs, slow bodies and readers |
+| ``http11.py`` | reason phrases, early answers, errors in the API's form, upgrades |
+| ``connection.py`` | one connection: reading, writing, closing, deadlines |
+| ``serve.py`` | listening sockets, the connection cap, the sweep of deadlines, the graceful stop |
+"""

@@ -1,0 +1,299 @@
+"""HTTP/2: one stream's trouble stays in that stream, and a flood ends its own connection only."""
+
+from __future__ import annotations
+
+import contextlib
+import time
+from typing import Any, cast
+
+import h2.config
+import h2.connection
+import h2.events
+import h2.exceptions
+import h2.settings
+from h2.errors import ErrorCodes
+from h2.stream import StreamClosedBy
+from hypercorn.events import Closed, RawData, Updated
+from hypercorn.protocol.events import Body, EndBody, Request, Response, StreamClosed
+from hypercorn.protocol.events import Event as StreamEvent
+from hypercorn.protocol.h2 import H2Protocol, StreamBuffer
+from hypercorn.protocol.http_stream import HTTPStream
+from hypercorn.typing import TaskGroup
+from hypercorn.utils import filter_pseudo_headers
+from hyperframe.frame import Frame, HeadersFrame, RstStreamFrame
+
+from ron_kms.server.guards.limits import Budget, Limits
+from ron_kms.server.guards.stream import Spawner
+
+ENCODER_TABLE = 4096
+REMEMBERED_STREAMS = 1024
+
+_COSTS: dict[type[h2.events.Event], float] = {
+    h2.events.PingReceived: Budget.CONTROL,
+    h2.events.PingAckReceived: Budget.CONTROL,
+    h2.events.RemoteSettingsChanged: Budget.CONTROL,
+    h2.events.SettingsAcknowledged: Budget.CONTROL,
+    h2.events.PriorityUpdated: Budget.CONTROL,
+    h2.events.UnknownFrameReceived: Budget.CONTROL,
+    h2.events.WindowUpdated: Budget.WINDOW,
+    h2.events.StreamReset: Budget.RESET,
+}
+
+
+class Connection(h2.connection.H2Connection):
+    """``h2`` with streams beyond the limit refused singly, and with its memory bounded."""
+
+    MAX_CLOSED_STREAMS = REMEMBERED_STREAMS
+
+    def __init__(self, limits: Limits, budget: Budget) -> None:
+        super().__init__(h2.config.H2Configuration(client_side=False, header_encoding=None))
+        codes = h2.settings.SettingCodes
+        self.local_settings = h2.settings.Settings(
+            client=False,
+            initial_values={
+                codes.MAX_CONCURRENT_STREAMS: limits.streams,
+                codes.MAX_HEADER_LIST_SIZE: limits.header_bytes,
+            },
+        )
+        self.decoder.max_header_list_size = limits.header_bytes
+        self.refused = 0
+        self._limits = limits
+        self._budget = budget
+
+    def send_data(self, *args: Any, **kwargs: Any) -> None:
+        super().send_data(*args, **kwargs)
+        self._budget.earn(Budget.SENT)
+
+    def check_header_block(self) -> None:
+        """:raises h2.exceptions.ProtocolError: a header block in pieces (CONTINUATION) is already too long."""
+        pieces = self.incoming_buffer._headers_buffer
+        if pieces and sum(len(piece.data) for piece in pieces) > self._limits.header_bytes:
+            self._terminate_connection(ErrorCodes.ENHANCE_YOUR_CALM)
+            raise h2.exceptions.ProtocolError("header block too long")
+
+    def _acknowledge_settings(self) -> list[Frame]:
+        frames = super()._acknowledge_settings()
+        # The peer may allow our header table 4 GiB, and would then fill it with what makes our answers differ.
+        self.encoder.header_table_size = min(self.encoder.header_table_size, ENCODER_TABLE)
+        return frames
+
+    def _receive_headers_frame(self, frame: HeadersFrame) -> tuple[list[Frame], list[h2.events.Event]]:
+        stream_id = frame.stream_id
+        if stream_id in self.streams or stream_id % 2 == 0 or self.open_inbound_streams < self._limits.streams:
+            return super()._receive_headers_frame(frame)
+        # Both sides' header tables must stay the same, so the headers of a refused stream are read too.
+        h2.connection._decode_headers(self.decoder, frame.data)
+        if stream_id <= self.highest_inbound_stream_id:
+            raise h2.exceptions.StreamClosedError(stream_id)
+        self.state_machine.process_input(h2.connection.ConnectionInputs.RECV_HEADERS)
+        self.highest_inbound_stream_id = stream_id
+        self._closed_streams[stream_id] = StreamClosedBy.SEND_RST_STREAM
+        self.refused += 1
+        refusal = RstStreamFrame(stream_id)
+        refusal.error_code = ErrorCodes.REFUSED_STREAM
+        return [refusal], []
+
+
+class GuardedH2(H2Protocol):
+    """Hypercorn's HTTP/2 with deadlines, budgets and early answers that do no harm."""
+
+    def __init__(self, limits: Limits, *args: Any) -> None:
+        super().__init__(*args)
+        self.limits = limits
+        self.budget = Budget()
+        self.connection: Connection = Connection(limits, self.budget)
+        self.linger = False
+        self._arriving: dict[int, float] = {}
+        """Streams whose body is not complete, and since when."""
+        self._answering: dict[int, float] = {}
+        """Streams whose answer is not complete, and since when."""
+        self._discarding: dict[int, int] = {}
+        """Streams answered before their body ended, and how much more of it will be thrown away."""
+
+    @property
+    def reading_since(self) -> float | None:
+        return None
+
+    async def handle(self, event: Any) -> None:
+        if not isinstance(event, RawData):
+            await super().handle(event)
+            return
+        if self.closed:
+            return
+        try:
+            events = self.connection.receive_data(event.data)
+            self.connection.check_header_block()
+        except h2.exceptions.ProtocolError:
+            self.linger = True
+            await self._flush()
+            await self.send(Closed())
+            return
+        if not self._affordable(events):
+            self.connection.close_connection(ErrorCodes.ENHANCE_YOUR_CALM)
+            await self._flush()
+            await self.send(Closed())
+            return
+        await self._handle_events(events)
+
+    def _affordable(self, events: list[h2.events.Event]) -> bool:
+        cost = self.connection.refused * Budget.REFUSED
+        self.connection.refused = 0
+        for event in events:
+            if isinstance(event, h2.events.DataReceived):
+                cost += Budget.CONTROL if not event.data and event.stream_ended is None else 0.0
+            else:
+                cost += _COSTS.get(type(event), 0.0)
+        return cost == 0.0 or self.budget.spend(cost)
+
+    async def _handle_events(self, events: list[h2.events.Event]) -> None:
+        reset = {event.stream_id for event in events if isinstance(event, h2.events.StreamReset)}
+        now = time.monotonic()
+        for event in events:
+            if isinstance(event, h2.events.RequestReceived):
+                if event.stream_id not in reset:
+                    await self._begin(event, now)
+            elif isinstance(event, h2.events.DataReceived):
+                await self._data(event)
+            elif isinstance(event, h2.events.StreamEnded):
+                self._arriving.pop(event.stream_id, None)
+                self._discarding.pop(event.stream_id, None)
+                if (stream := self.streams.get(event.stream_id)) is not None:
+                    await stream.handle(EndBody(stream_id=event.stream_id))
+            elif isinstance(event, h2.events.StreamReset):
+                await self._close_stream(event.stream_id)
+                await self._window_updated(event.stream_id)
+                await self._rest()
+            elif isinstance(event, h2.events.WindowUpdated):
+                await self._window_updated(event.stream_id)
+            elif isinstance(event, h2.events.RemoteSettingsChanged):
+                if h2.settings.SettingCodes.INITIAL_WINDOW_SIZE in event.changed_settings:
+                    await self._window_updated(None)
+            elif isinstance(event, h2.events.ConnectionTerminated):
+                await self.send(Closed())
+        await self._flush()
+
+    async def _begin(self, event: h2.events.RequestReceived, now: float) -> None:
+        if self.context.terminated.is_set():
+            await self._reset(event.stream_id, ErrorCodes.REFUSED_STREAM)
+            return
+        if event.stream_ended is None:
+            self._arriving[event.stream_id] = now
+        try:
+            await self._create_stream(event)
+        except ValueError:  # a method or a path that is not ASCII
+            await self._reset(event.stream_id, ErrorCodes.PROTOCOL_ERROR)
+        else:
+            await self.send(Updated(idle=False))
+
+    async def _create_stream(self, request: h2.events.RequestReceived) -> None:
+        pseudo = {name: value for name, value in request.headers if name.startswith(b":")}
+        method = pseudo[b":method"].decode("ascii").upper()
+        if method == "CONNECT":
+            raise ValueError("no tunnels")
+        pseudo[b":path"].decode("ascii")
+        stream_id = request.stream_id
+
+        async def read(size: int) -> None:
+            self._acknowledge(stream_id, size)
+            await self._flush()
+
+        stream = HTTPStream(
+            self.app,
+            self.config,
+            self.context,
+            cast("TaskGroup", Spawner(self.task_group, read)),
+            self.ssl,
+            self.client,
+            self.server,
+            self.stream_send,
+            stream_id,
+        )
+        self.streams[stream_id] = stream
+        self.stream_buffers[stream_id] = StreamBuffer(self.context.event_class)
+        self.priority.insert_stream(stream_id)
+        self.priority.block(stream_id)
+        await stream.handle(
+            Request(
+                stream_id=stream_id,
+                headers=filter_pseudo_headers(request.headers),
+                http_version="2",
+                method=method,
+                raw_path=pseudo[b":path"],
+                state=self.connection_state,
+            )
+        )
+
+    async def _data(self, event: h2.events.DataReceived) -> None:
+        stream_id, size = event.stream_id, event.flow_controlled_length
+        if (stream := self.streams.get(stream_id)) is not None:
+            # The application acknowledges what it reads; padding it never sees.
+            self._acknowledge(stream_id, size - len(event.data))
+            if event.data:
+                await stream.handle(Body(stream_id=stream_id, data=event.data))
+            return
+        self._acknowledge(stream_id, size)
+        if stream_id in self._discarding:
+            self._discarding[stream_id] -= size
+            if self._discarding[stream_id] < 0:
+                await self._reset(stream_id, ErrorCodes.NO_ERROR)
+
+    def _acknowledge(self, stream_id: int, size: int) -> None:
+        if size:
+            with contextlib.suppress(h2.exceptions.ProtocolError):  # the connection is closed
+                self.connection.acknowledge_received_data(size, stream_id)
+
+    async def stream_send(self, event: StreamEvent) -> None:
+        stream_id = event.stream_id
+        if isinstance(event, StreamClosed):
+            if stream_id in self._answering:
+                # The application broke off: an end of stream would pass half an answer off as a whole one.
+                await self._reset(stream_id, ErrorCodes.INTERNAL_ERROR)
+                await self._flush()
+            since = self._arriving.get(stream_id)
+            await super().stream_send(event)
+            if since is not None:
+                self._arriving[stream_id] = since
+                self._discarding[stream_id] = self.limits.discard_bytes
+            return
+        if isinstance(event, Response):
+            self._answering[stream_id] = time.monotonic()
+        await super().stream_send(event)
+        if isinstance(event, EndBody):
+            self._answering.pop(stream_id, None)
+            self.budget.earn(Budget.ANSWERED)
+
+    async def _close_stream(self, stream_id: int) -> None:
+        self._arriving.pop(stream_id, None)
+        self._answering.pop(stream_id, None)
+        self._discarding.pop(stream_id, None)
+        await super()._close_stream(stream_id)
+        # Without this an application that waits for a window to open would wait on after its stream has gone.
+        if (buffer := self.stream_buffers.get(stream_id)) is not None:
+            await buffer.close()
+
+    async def _priority_updated(self, event: h2.events.PriorityUpdated) -> None:
+        """Priorities by PRIORITY frames are deprecated (RFC 9113, 5.3.2) and only cost."""
+
+    async def _reset(self, stream_id: int, code: ErrorCodes) -> None:
+        """Ends a stream on both sides; the caller flushes."""
+        with contextlib.suppress(h2.exceptions.ProtocolError):  # gone already
+            self.connection.reset_stream(stream_id, code)
+        await self._close_stream(stream_id)
+        await self._window_updated(stream_id)
+
+    async def _rest(self) -> None:
+        await self.send(Updated(idle=self.idle))
+
+    async def sweep(self, now: float) -> None:
+        """Resets the streams that have had their time."""
+        late = [s for s, since in self._arriving.items() if now - since > self.limits.request_seconds]
+        late += [s for s, since in self._answering.items() if now - since > self.limits.response_seconds]
+        for stream_id in late:
+            await self._reset(stream_id, ErrorCodes.NO_ERROR if stream_id in self._discarding else ErrorCodes.CANCEL)
+        if late:
+            await self._rest()
+
+    def farewell(self) -> None:
+        """Says GOAWAY; the caller flushes."""
+        with contextlib.suppress(h2.exceptions.ProtocolError):  # said already
+            self.connection.close_connection()

@@ -1,0 +1,142 @@
+"""Listening sockets: who may connect, what their deadlines are, and how serving ends."""
+
+from __future__ import annotations
+
+import asyncio
+import socket
+import ssl
+import time
+from collections.abc import Awaitable, Callable, MutableMapping
+from typing import Any, cast
+from wsgiref.handlers import format_date_time
+
+import structlog
+from hypercorn.asyncio.worker_context import WorkerContext
+from hypercorn.config import Config
+from hypercorn.logging import Logger
+
+from ron_kms.server.guards.connection import GuardedConnection
+from ron_kms.server.guards.limits import Limits
+from ron_kms.server.logs import trace
+
+App = Callable[
+    [MutableMapping[str, Any], Callable[[], Awaitable[Any]], Callable[[Any], Awaitable[None]]], Awaitable[None]
+]
+
+BACKLOG = 1024
+_log = structlog.get_logger("ron_kms.edge")
+
+
+class _Log(Logger):
+    """Hypercorn's log lines as ours: no request, no message of an exception, for both may quote input."""
+
+    def __init__(self, _config: Config) -> None:
+        self.error_logger = None
+        self.access_logger = None
+
+    async def exception(self, message: str, *_args: Any, **_kwargs: Any) -> None:
+        _log.error(message, trace=trace())
+
+
+class _EdgeConfig(Config):
+    logger_class: type[Logger] = _Log
+
+    def __init__(self) -> None:
+        self._date: tuple[int, list[tuple[bytes, bytes]]] = (0, [])
+
+    def response_headers(self, protocol: str) -> list[tuple[bytes, bytes]]:  # noqa: ARG002
+        """``date`` alone, made once a second; what serves here is nobody's business."""
+        now = int(time.time())
+        if now != self._date[0]:
+            self._date = (now, [(b"date", format_date_time(now).encode("ascii"))])
+        return self._date[1]
+
+
+class Server:
+    """An ASGI application on sockets that listen already or will.
+
+    :param app: the application; its lifespan is its owner's affair.
+    :param tls: serves TLS, plain text otherwise.
+    """
+
+    def __init__(self, app: App, limits: Limits, tls: ssl.SSLContext | None = None) -> None:
+        self._app = app
+        self._limits = limits
+        self._tls = tls
+        self._config = _EdgeConfig()
+        self._context = WorkerContext(None)
+        self._connections: dict[GuardedConnection, asyncio.Task[None]] = {}
+        self._servers: list[asyncio.AbstractServer] = []
+        self._sweeper: asyncio.Task[None] | None = None
+        self.refused = 0
+        """Connections closed because there were too many."""
+
+    @property
+    def connections(self) -> int:
+        return len(self._connections)
+
+    async def start(self, *sockets: socket.socket) -> None:
+        """Begin to accept."""
+        for sock in sockets:
+            self._servers.append(
+                await asyncio.start_server(
+                    self._accept,
+                    sock=sock,
+                    backlog=BACKLOG,
+                    ssl=self._tls,
+                    ssl_handshake_timeout=self._limits.handshake_seconds if self._tls else None,
+                )
+            )
+        self._sweeper = asyncio.create_task(self._sweep())
+
+    def stop_accepting(self) -> None:
+        """Close the listening sockets; connections stay."""
+        for server in self._servers:
+            server.close()
+
+    async def close(self, seconds: float) -> None:
+        """Close the connections: idle ones now, others when they have their answers, all of them after ``seconds``."""
+        self.stop_accepting()
+        await self._context.terminated.set()
+        for connection in list(self._connections):
+            connection.farewell()
+        if self._connections:
+            await asyncio.wait(self._connections.values(), timeout=seconds)
+        for connection in list(self._connections):
+            connection.abort()
+        if self._connections:
+            await asyncio.wait(self._connections.values(), timeout=0.2)
+        for task in list(self._connections.values()):
+            task.cancel()
+        if self._sweeper is not None:
+            self._sweeper.cancel()
+
+    async def _accept(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        if self._context.terminated.is_set():  # accepted just before the listening sockets were closed
+            writer.transport.abort()
+            return
+        if len(self._connections) >= self._limits.connections:
+            self.refused += 1
+            writer.transport.abort()
+            return
+        loop = asyncio.get_running_loop()
+        connection = GuardedConnection(self._limits, self._app, loop, self._config, self._context, {}, reader, writer)
+        self._connections[connection] = cast("asyncio.Task[None]", asyncio.current_task())
+        try:
+            await connection.run()
+        finally:
+            del self._connections[connection]
+
+    async def _sweep(self) -> None:
+        while True:
+            await asyncio.sleep(self._limits.sweep_seconds)
+            now = time.monotonic()
+            for connection in list(self._connections):
+                try:
+                    await connection.sweep(now)
+                except Exception:  # noqa: BLE001 - the sweep goes on for the others
+                    _log.error("a connection's deadlines failed", trace=trace())
+                    connection.abort()
+
+
+__all__ = ["App", "Server"]

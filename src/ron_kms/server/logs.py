@@ -1,0 +1,73 @@
+"""Logs: one JSON object a line on stderr.
+
+What never gets in: payloads, tokens, kids in the clear, and the messages of unexpected exceptions, which may quote any
+of them.
+"""
+
+from __future__ import annotations
+
+import logging
+import sys
+import traceback
+from typing import Any
+
+import structlog
+
+LEVELS = ("debug", "info", "warning", "error")
+
+
+def configure(level: str, **fields: Any) -> None:
+    """Send this process's log to stderr, from ``level`` up; ``fields`` stand in every line."""
+    structlog.reset_defaults()
+    structlog.configure(
+        processors=[
+            structlog.contextvars.merge_contextvars,
+            _name_logger,
+            structlog.processors.add_log_level,
+            structlog.processors.TimeStamper(fmt="iso", utc=True, key="ts"),
+            structlog.processors.EventRenamer("msg"),
+            structlog.processors.JSONRenderer(),
+        ],
+        wrapper_class=structlog.make_filtering_bound_logger(logging.getLevelName(level.upper())),
+        logger_factory=_Factory(fields),
+        cache_logger_on_first_use=True,
+    )
+
+
+class _Stderr:
+    """Writes a line in one call, so that the lines of several processes do not mix."""
+
+    def __init__(self, fields: dict[str, Any]) -> None:
+        self.fields = fields
+
+    def write(self, line: str) -> None:
+        sys.stderr.write(line + "\n")
+        sys.stderr.flush()
+
+    debug = info = warning = error = critical = msg = write
+
+
+class _Factory:
+    def __init__(self, fields: dict[str, Any]) -> None:
+        self._fields = fields
+
+    def __call__(self, *args: Any) -> _Stderr:
+        return _Stderr({**self._fields, **({"logger": args[0]} if args else {})})
+
+
+def _name_logger(logger: Any, _method: str, event: Any) -> Any:
+    event.update(logger.fields)
+    return event
+
+
+def trace(error: BaseException | None = None) -> list[str]:
+    """The type of an exception and of those behind it, with their places in the code, without their messages."""
+    current = error or sys.exc_info()[1]
+    lines: list[str] = []
+    while current is not None and len(lines) < 100:
+        lines.append(f"{type(current).__module__}.{type(current).__qualname__}")
+        lines += [f"{f.filename}:{f.lineno} {f.name}" for f in traceback.extract_tb(current.__traceback__)]
+        if isinstance(current, BaseExceptionGroup):
+            lines += trace(current.exceptions[0])
+        current = current.__cause__ or current.__context__
+    return lines
