@@ -19,6 +19,7 @@ from ron_kms.service.operation import Operation
 Schema = dict[str, Any]
 
 _REF = "#/components/schemas/{name}"
+_SENTENCE = re.compile(r"(?<=\.)\s+")
 _PARAMETER = re.compile(r"\{(\w+)\}")
 
 _ABOUT = """\
@@ -95,11 +96,11 @@ def describe(operations: Sequence[Operation], body_bytes: int) -> Schema:
 
 
 def _operation(operation: Operation, schemas: dict[str, Schema]) -> Schema:
-    summary, _, rest = operation.help.strip().partition("\n")
+    summary, rest = (*_SENTENCE.split(operation.help.strip(), maxsplit=1), "")[:2]
     described: Schema = {
         "operationId": operation.name,
-        "summary": summary,
-        "description": f"{rest.strip()}\n\nScope: `{operation.scope}`".strip(),
+        "summary": summary.removesuffix("."),
+        "description": f"{rest}\n\nScope: `{operation.scope}`".strip(),
         "tags": [operation.path.split("/")[3].partition(":")[0] if operation.path.count("/") > 2 else "other"],
         "parameters": [{"$ref": "#/components/parameters/CorrID"}],
         "responses": {str(operation.status): _answer(operation, schemas)}

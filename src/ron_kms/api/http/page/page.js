@@ -50,8 +50,9 @@ function boundsOf(schema) {
   const range = (low, high, unit) => {
     if (low !== undefined && low === high) said.push(`exactly ${low} ${unit}`);
     else {
-      if (low) said.push(`at least ${low} ${unit}`);
-      if (high !== undefined) said.push(`at most ${high} ${unit}`);
+      if (low && high !== undefined) said.push(`${low} to ${high.toLocaleString("en")} ${unit}`);
+      else if (low) said.push(`at least ${low} ${unit}`);
+      else if (high !== undefined) said.push(`at most ${high.toLocaleString("en")} ${unit}`);
     }
   };
   range(schema.minLength, schema.maxLength, bytes ? "base64 characters" : "characters");
@@ -102,13 +103,11 @@ const inShell = (text) => `'${text.replaceAll("'", "'\\''")}'`;
 function curl(path, method, operation) {
   const http2 = location.protocol === "https:" ? "--http2" : "--http2-prior-knowledge";
   const content = operation.requestBody?.content["application/json"];
-  const query = (operation.parameters || []).filter((parameter) => parameter.in === "query" && parameter.schema.examples);
-  const asked = query.map((parameter) => `${parameter.name}=${encodeURIComponent(parameter.schema.examples[0])}`).join("&");
   const lines = [
     `curl -s ${http2} -X ${method}`,
     `-H "Authorization: Bearer $(cat admin.token)"`,
     ...(content ? ["-H 'Content-Type: application/json'", `-d ${inShell(JSON.stringify(content.example))}`] : []),
-    inShell(location.origin + path + (asked ? `?${asked}` : "")),
+    inShell(location.origin + path),
   ];
   return lines.join(" \\\n  ");
 }
@@ -123,7 +122,7 @@ function operationOf(path, method, operation, components) {
   const answer = success.content["application/json"];
   return el("section", { class: "operation", id: operation.operationId },
     el("div", { class: "title" }, el("span", { class: `badge ${method}` }, method), el("code", {}, path)),
-    el("h2", {}, operation.summary),
+    el("h2", {}, inline(operation.summary)),
     prose(operation.description),
     el("h3", {}, "Parameters"),
     table(parameters.map((item) => fieldRow(item.name, { ...item.schema, description: item.description },
@@ -151,10 +150,11 @@ function draw(spec) {
   document.getElementById("nav").append(
     el("strong", {}, `${spec.info.title} ${spec.info.version}`),
     el("h2", {}, "Operations"),
-    operations.map(([path, method, operation]) => el("a", { href: `#${operation.operationId}`, title: `${method} ${path}` },
+    ...operations.map(([path, method, operation]) => el("a", { href: `#${operation.operationId}`, title: `${method} ${path}` },
       el("span", { class: `badge ${method}` }, method), path.replace("/v1/kms/", ""))),
     el("h2", {}, "Reference"), el("a", { href: "#errors" }, "Errors"),
-    Object.keys(components.schemas).map((name) => el("a", { href: `#schema-${name}` }, name)));
+    el("div", { class: "schemas" },
+      Object.keys(components.schemas).map((name) => el("a", { href: `#schema-${name}` }, name))));
   document.getElementById("main").append(
     el("h1", {}, `${spec.info.title} API`),
     el("p", { class: "soft" }, `Version ${spec.info.version}. ${spec.info.summary} `,
