@@ -144,9 +144,9 @@ def test_a_dangling_link_is_never_filled(keyfile: Keyfile) -> None:
 def test_a_folder_that_is_a_file_is_refused_by_name(tmp_path: Path) -> None:
     (tmp_path / "file").write_bytes(b"")
     keyfile = Keyfile(tmp_path / "file" / "root.key")
-    with pytest.raises(RootKeyError, match="root.key"):
+    with pytest.raises(RootKeyError, match=r"root\.key"):
         keyfile.load()
-    with pytest.raises(RootKeyError, match="root.key"):
+    with pytest.raises(RootKeyError, match=r"root\.key"):
         keyfile.create()
 
 

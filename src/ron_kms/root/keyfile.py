@@ -40,8 +40,10 @@ class Keyfile:
             return RootKey(SecretKey.read_hex(fd))
         except ValueError:
             raise self._refusal("does not hold a root key: 64 hexadecimal digits are expected") from None
-        except (OSError, CoreError):
-            raise self._refusal("cannot be read") from None
+        except OSError as error:
+            raise self._refusal(f"cannot be read: {error.strerror}") from None
+        except CoreError as error:
+            raise self._refusal(f"cannot be taken in: {error}", "Let more memory be locked: ulimit -l.") from None
         finally:
             os.close(fd)
 

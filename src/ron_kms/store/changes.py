@@ -41,7 +41,9 @@ def since(connection: Connection, rows: Rows, after: int, limit: int) -> list[Ch
 
     :raises StoreCorrupt: a change is missing, ``after`` itself included: the table was edited or an older one put back.
     """
-    query = select(CHANGES).where(CHANGES.c.n >= max(after, 1)).order_by(CHANGES.c.n).limit(limit + bool(after))
+    query = select(CHANGES).order_by(CHANGES.c.n).limit(limit + bool(after))
+    if after:
+        query = query.where(CHANGES.c.n >= after)
     changes = [Change(**rows.load(CHANGES, row)) for row in connection.execute(query)]
     for n, change in enumerate(changes, max(after, 1)):
         if change.n != n:

@@ -36,7 +36,7 @@ _SETTINGS = (
 
 
 def database_path(url: str) -> Path:
-    """The file that a store URL names, absolute.
+    """The file that a store URL names, absolute; as in every URL, %xx stands for a byte of it.
 
     :raises ConfigurationError: it is not ``sqlite:///<path>``.
     """

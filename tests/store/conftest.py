@@ -1,0 +1,23 @@
+"""A store of its own for every test."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from ron_kms.store.bootstrap import Store
+from tests.store.sample import Place
+
+
+@pytest.fixture
+def place(tmp_path: Path) -> Place:
+    return Place(tmp_path / "data")
+
+
+@pytest.fixture
+def store(place: Place) -> Iterator[Store]:
+    opened = place.open()
+    yield opened
+    opened.close()
