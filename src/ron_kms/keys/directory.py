@@ -12,13 +12,11 @@ from collections.abc import Awaitable, Callable, Iterable
 from concurrent.futures import Future
 from typing import Any, NamedTuple
 
-from sqlalchemy import Connection
-
 from ron_kms.crypto.signing import VerifyKey
 from ron_kms.crypto.suites import SUITES, Suite
 from ron_kms.errors import KmsError, StoreCorrupt
 from ron_kms.model import Key, Kid, Version
-from ron_kms.store.database import Database
+from ron_kms.store.database import Connection, Database
 from ron_kms.store.keys import load_version
 from ron_kms.store.rows import Rows
 

@@ -8,7 +8,6 @@ from typing import Annotated
 import msgspec
 from blake3 import blake3
 from msgspec import UNSET, Meta, UnsetType
-from sqlalchemy import Connection
 
 from ron_kms.crypto.suites import find, names
 from ron_kms.errors import KmsError, NoCapability
@@ -16,6 +15,7 @@ from ron_kms.model import Key, Kid, Use, Version, new_uuid
 from ron_kms.service.kms import Kms
 from ron_kms.service.operation import Context, Operation
 from ron_kms.service.schema import Answer, Name, OpId, Request, TrackKey
+from ron_kms.store.database import Connection
 from ron_kms.store.keys import insert_key
 from ron_kms.store.operations import OpId as Scoped
 from ron_kms.store.operations import find_answer, keep_answer

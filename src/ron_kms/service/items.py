@@ -6,7 +6,6 @@ from collections.abc import Callable, Iterable, Mapping
 from typing import TypeVar
 
 from msgspec import UNSET, UnsetType
-from sqlalchemy import Connection
 
 from ron_kms._core import KeySlot
 from ron_kms.errors import BadRequest, KmsError
@@ -14,6 +13,7 @@ from ron_kms.keys.directory import Entry
 from ron_kms.model import Caller, Kid
 from ron_kms.service.kms import Kms
 from ron_kms.service.schema import no_such_key
+from ron_kms.store.database import Connection
 from ron_kms.store.keys import load_version
 
 T = TypeVar("T")
