@@ -19,6 +19,9 @@ PROJECT = TESTS.parent / "pyproject.toml"
 
 MOST_LINES = 420
 
+NOT_DATA = {".py", ".pyc", ".pyx", ".pxi", ".c", ".so"}
+"""What is compiled, or a module; all other files have to be named as package data."""
+
 HEAVY = {"alembic", "click", "h2", "hypercorn", "prometheus_client", "pysqlite3", "sqlalchemy", "starlette", "uvloop"}
 
 
@@ -52,6 +55,13 @@ def test_the_stub_of_the_core_is_the_core() -> None:
     }
     assert own - stubbed == set(), "in the core, not in its stub"
     assert {name for name in stubbed if not hasattr(_core, name)} == set(), "in the stub, not in the core"
+
+
+@pytest.mark.skipif(not PROJECT.is_file(), reason="pyproject.toml is not beside the tests")
+def test_every_file_of_the_package_is_shipped() -> None:
+    shipped = tomllib.loads(PROJECT.read_text())["tool"]["setuptools"]["package-data"]["*"]
+    files = [path for path in PACKAGE.rglob("*") if path.is_file() and path.suffix not in NOT_DATA]
+    assert [str(path) for path in files if not any(path.match(pattern) for pattern in shipped)] == []
 
 
 @pytest.mark.skipif(not PROJECT.is_file(), reason="pyproject.toml is not beside the tests")
