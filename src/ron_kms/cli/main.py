@@ -1,0 +1,40 @@
+"""``ron-kms``: the commands, and how their errors are told."""
+
+from __future__ import annotations
+
+import sys
+
+import click
+
+from ron_kms.cli.serve import serve
+from ron_kms.cli.version import version
+from ron_kms.errors import KmsError
+
+
+@click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 120})
+def commands() -> None:
+    """A post-quantum key management service: it keeps keys, signs and verifies."""
+
+
+commands.add_command(serve)
+commands.add_command(version)
+
+
+def main() -> None:
+    """The console script. Errors are one sentence on stderr and exit code 1."""
+    try:
+        commands(prog_name="ron-kms", standalone_mode=False)
+    except click.exceptions.Exit as end:
+        sys.exit(end.exit_code)
+    except click.ClickException as error:
+        error.show()
+        sys.exit(error.exit_code)
+    except (click.Abort, KeyboardInterrupt):
+        sys.exit(130)
+    except KmsError as error:
+        click.echo(f"ron-kms: {error.message}.{' ' + error.hint if error.hint else ''}", err=True)
+        sys.exit(1)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,46 @@
+"""What ``serve`` prints when it is ready: where it is, and three commands to try."""
+
+from __future__ import annotations
+
+import base64
+import shlex
+from pathlib import Path
+
+from blake3 import blake3
+
+EXAMPLE = "Hello, ron-kms!"
+
+
+def ready_text(*, api: str, operator: str, token: Path, ca: Path | None) -> str:
+    """The whole text.
+
+    :param api: URL of the API.
+    :param ca: the certificate to trust, for TLS.
+    """
+    digest = base64.b64encode(blake3(EXAMPLE.encode()).digest()).decode("ascii")
+    protocol = f"--http2 --cacert {shlex.quote(str(ca))}" if ca else "--http2-prior-knowledge"
+    auth = f'-H "Authorization: Bearer $(cat {shlex.quote(str(token))})"'
+    call = f'curl -sS {protocol} {auth} \\\n  -H "Content-Type: application/json"'
+    create = '{"tenant": "demo", "purpose": "first", "use": "sign", "suite": "hybrid"}'
+    kid = """$(echo "$KEY" | sed 's/.*"kid":"\\([^"]*\\)".*/\\1/')"""
+    sigs = """$(echo "$SIGNED" | sed 's/^{//')"""
+    return f"""\
+ron-kms is ready.
+  API       {api}   (documentation at {api}/docs)
+  operator  {operator}   (/healthz /readyz /metrics /version)
+  token     the administrator's is in {token}
+
+Try it in a shell on this machine: create a hybrid key, sign with it (the BLAKE3 digest of "{EXAMPLE}"), verify.
+
+KEY=$({call} \\
+  -d '{create}' \\
+  {api}/v1/kms/keys); echo "$KEY"
+
+SIGNED=$({call} \\
+  -d "{{\\"kid\\": \\"{kid}\\", \\"digest\\": \\"{digest}\\"}}" \\
+  {api}/v1/kms/sign); echo "$SIGNED"
+
+{call} \\
+  -d "{{\\"digest\\": \\"{digest}\\", {sigs}" \\
+  {api}/v1/kms/verify; echo
+"""

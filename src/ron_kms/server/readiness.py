@@ -1,0 +1,99 @@
+"""Whether the service is ready: the worst of its workers, and a silent worker counts as not ready."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+
+import msgspec
+
+from ron_kms.server.control import Report
+
+SILENCE_SECONDS = 2.0
+REPORT_SECONDS = 0.5
+
+NEEDED = ("config_loaded", "listener_bound", "store_ready", "rng_ok")
+"""Without one of these no request can be served."""
+WISHED = ("clock_ok",)
+"""Without one of these requests are served, and the operator should look: tokens expire by the clock."""
+
+
+class WorkerState(msgspec.Struct, frozen=True):
+    """One worker as ``/readyz`` shows it."""
+
+    slot: int
+    pid: int | None
+    ready: bool
+    silent_ms: int | None
+    restarts: int
+    inflight: int
+    connections: int
+
+
+class Snapshot(msgspec.Struct, frozen=True):
+    """What readiness was judged from."""
+
+    workers: list[WorkerState]
+    tls: bool
+
+
+class Readiness(msgspec.Struct, frozen=True):
+    """The answer of ``/readyz``; ``retry_after`` is in seconds."""
+
+    ready: bool
+    missing: list[str]
+    degraded: list[str]
+    retry_after: int
+    snapshot: Snapshot
+
+
+class Heard(msgspec.Struct):
+    """What was last heard of the worker in one slot."""
+
+    slot: int
+    pid: int | None = None
+    report: Report | None = None
+    at: float = 0.0
+    restarts: int = 0
+
+    def hear(self, report: Report) -> None:
+        self.report = report
+        self.at = time.monotonic()
+
+    def forget(self) -> None:
+        """The worker is gone."""
+        self.pid = None
+        self.report = None
+
+    def fresh(self, now: float) -> Report | None:
+        """The last report, unless the worker has been silent for too long."""
+        return self.report if self.report is not None and now - self.at <= SILENCE_SECONDS else None
+
+
+def judge(workers: Sequence[Heard], *, tls: bool, stopping: bool, now: float) -> Readiness:
+    """The state of the whole service."""
+    reports = [worker.fresh(now) for worker in workers]
+
+    def bad(keys: Sequence[str]) -> list[str]:
+        return [key for key in keys if not all(report is not None and report.ready.get(key) for report in reports)]
+
+    missing = bad(NEEDED) + (["not_stopping"] if stopping else [])
+    states = [
+        WorkerState(
+            slot=worker.slot,
+            pid=worker.pid,
+            ready=report is not None and all(report.ready.get(key) for key in NEEDED),
+            silent_ms=None if worker.report is None else int((now - worker.at) * 1000),
+            restarts=worker.restarts,
+            inflight=report.inflight if report else 0,
+            connections=report.connections if report else 0,
+        )
+        for worker, report in zip(workers, reports, strict=True)
+    ]
+    return Readiness(
+        ready=not missing,
+        missing=missing,
+        degraded=[] if missing else bad(WISHED),
+        retry_after=0 if not missing else 1,
+        snapshot=Snapshot(states, tls),
+    )

@@ -1,0 +1,200 @@
+"""The supervisor: one process that owns the data folder, the root key, the sockets and the workers.
+
+It unseals the root, hands it to its workers and never answers a request of the API itself.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import os
+import resource
+import signal
+import socket
+import time
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import structlog
+
+from ron_kms import _core
+from ron_kms.config import Address, Settings
+from ron_kms.root.handle import RootKey
+from ron_kms.server import logs, metrics_dir
+from ron_kms.server.banner import ready_text
+from ron_kms.server.data_dir import TOKEN, DataDirectory
+from ron_kms.server.guards.limits import Limits
+from ron_kms.server.guards.serve import Server
+from ron_kms.server.operator import Operator
+from ron_kms.server.readiness import Readiness, judge
+from ron_kms.server.slot import Slot
+from ron_kms.server.sockets import bind, port_of
+from ron_kms.server.tls import make_context
+from ron_kms.server.tokens import first_token
+from ron_kms.store.bootstrap import attach, prepare
+
+_LEAVE_SECONDS = 1.5
+"""For workers to end after their drain, before they are killed."""
+_OPERATOR_CONNECTIONS = 64
+_OPEN_FILES = 128
+"""What a process has open besides connections."""
+
+log = structlog.get_logger("ron_kms.supervisor")
+
+
+def run(settings: Settings, warnings: Sequence[str] = ()) -> int:
+    """Serve until SIGTERM, SIGINT or SIGHUP; a second one hastens the end.
+
+    :returns: the exit code: 0, or 1 when a worker had to be killed.
+    :raises KmsError: something keeps it from starting.
+    """
+    _core.harden_process(dumpable=settings.debug_dumpable)
+    logs.configure(settings.log_level)
+    for warning in warnings:
+        log.warning(warning)
+    make_context(settings)
+    _raise_open_files(settings)
+    with DataDirectory(settings.data_dir) as directory:
+        # The addresses first: a start that fails for them must leave nothing behind.
+        listeners = bind(settings.http_addr, settings.workers, "http_addr")
+        operator = bind(settings.operator_addr, 1, "operator_addr")
+        root = prepare(settings.store_url, settings.seal)
+        try:
+            _mint_first_token(settings, root, directory)
+            metrics = metrics_dir.make(settings.data_dir)
+            try:
+                return asyncio.run(_Supervisor(settings, directory, root, metrics).main(listeners, operator))
+            finally:
+                metrics_dir.remove(metrics)
+        finally:
+            root.release()
+
+
+def _mint_first_token(settings: Settings, root: RootKey, directory: DataDirectory) -> None:
+    store = attach(settings.store_url, root, readers=1)
+    try:
+        path = first_token(store, directory)
+    finally:
+        store.close()
+    if path is not None:
+        _print(f"The administrator's token was made and is in {path}")
+
+
+def _raise_open_files(settings: Settings) -> None:
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    wanted = settings.max_connections + _OPEN_FILES
+    if soft != resource.RLIM_INFINITY and soft < wanted:
+        most = wanted if hard == resource.RLIM_INFINITY else min(wanted, hard)
+        resource.setrlimit(resource.RLIMIT_NOFILE, (most, hard))
+        if most < wanted:
+            log.warning("fewer files may be open than max_connections needs", files=most, wanted=wanted)
+
+
+class _Supervisor:
+    def __init__(self, settings: Settings, directory: DataDirectory, root: RootKey, metrics: Path) -> None:
+        self._settings = settings
+        self._directory = directory
+        self._root = root
+        self._metrics = metrics
+        self._slots: list[Slot] = []
+        self._stopping = asyncio.Event()
+        self._killed = False
+
+    async def main(self, listeners: list[socket.socket], operator_sockets: list[socket.socket]) -> int:
+        loop = asyncio.get_running_loop()
+        for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
+            loop.add_signal_handler(number, self._stop)
+        api, operator = (
+            Address(address.host, port_of(sockets[0]))
+            for address, sockets in (
+                (self._settings.http_addr, listeners),
+                (self._settings.operator_addr, operator_sockets),
+            )
+        )
+        self._slots = [
+            Slot(number, self._settings, self._root, listener, self._metrics)
+            for number, listener in enumerate(listeners)
+        ]
+        server = Server(Operator(self.readiness, self._metrics), Limits(connections=_OPERATOR_CONNECTIONS, streams=16))
+        await server.start(*operator_sockets)
+        keepers = [asyncio.create_task(slot.keep()) for slot in self._slots]
+        try:
+            if await self._all_ready(keepers):
+                self._announce(api, operator)
+                await self._stopping.wait()
+            await self._end(keepers)
+        finally:
+            self._directory.remove_endpoints()
+            await server.close(0.1)
+        return 1 if self._killed else 0
+
+    def readiness(self) -> Readiness:
+        return judge(
+            [slot.heard for slot in self._slots],
+            tls=self._settings.tls,
+            stopping=self._stopping.is_set(),
+            now=time.monotonic(),
+        )
+
+    async def _all_ready(self, keepers: list[asyncio.Task[None]]) -> bool:
+        """Wait for every worker's first report; False when told to stop meanwhile.
+
+        :raises ConfigurationError: one could not start.
+        """
+        ready = asyncio.gather(*(slot.ready.wait() for slot in self._slots))
+        stop = asyncio.create_task(self._stopping.wait())
+        any_of: set[asyncio.Future[Any]] = {ready, stop, *keepers}
+        await asyncio.wait(any_of, return_when=asyncio.FIRST_COMPLETED)
+        stop.cancel()
+        if ready.done():
+            return True
+        ready.cancel()
+        failed = [error for keeper in keepers if keeper.done() and (error := keeper.exception()) is not None]
+        if failed:
+            await self._end(keepers)
+            raise failed[0]
+        return False
+
+    def _stop(self) -> None:
+        log.info("stopping at once" if self._stopping.is_set() else "stopping")
+        self._stopping.set()
+        for slot in self._slots:
+            slot.stop()
+
+    async def _end(self, keepers: list[asyncio.Task[None]]) -> None:
+        """Workers end in time or are killed; when this returns there are none."""
+        if not self._stopping.is_set():
+            self._stop()
+        _, pending = await asyncio.wait(keepers, timeout=self._settings.drain_seconds + _LEAVE_SECONDS)
+        if pending:
+            self._killed = True
+            log.error("workers did not end in time and are killed", workers=len(pending))
+            for slot in self._slots:
+                slot.kill()
+            await asyncio.wait(keepers)
+
+    def _announce(self, api: Address, operator: Address) -> None:
+        scheme = "https" if self._settings.tls else "http"
+        self._directory.write_endpoints(
+            {
+                "http": f"{scheme}://{api.reachable}",
+                "operator": f"http://{operator.reachable}",
+                "pid": os.getpid(),
+                "workers": len(self._slots),
+            }
+        )
+        log.info("ready", http=str(api), operator=str(operator), workers=len(self._slots), tls=self._settings.tls)
+        _print(
+            ready_text(
+                api=f"{scheme}://{api.reachable}",
+                operator=f"http://{operator.reachable}",
+                token=self._directory.path / TOKEN,
+                ca=self._settings.tls_cert,
+            )
+        )
+
+
+def _print(text: Any) -> None:
+    with contextlib.suppress(OSError):  # nobody reads it
+        print(text, flush=True)  # noqa: T201 - what a person at a terminal is told

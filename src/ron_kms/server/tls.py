@@ -1,0 +1,32 @@
+"""TLS 1.3 for the API's port, with client certificates where an authority for them is named."""
+
+from __future__ import annotations
+
+import ssl
+
+from ron_kms.config import Settings
+from ron_kms.errors import ConfigurationError
+
+
+def make_context(settings: Settings) -> ssl.SSLContext | None:
+    """The context of a listener, None for plain text.
+
+    :raises ConfigurationError: certificate, key or authorities cannot be used.
+    """
+    if settings.tls_cert is None or settings.tls_key is None:
+        return None
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.minimum_version = ssl.TLSVersion.TLSv1_3
+    context.set_alpn_protocols(["h2", "http/1.1"])
+    try:
+        # An encrypted key would ask for its passphrase on the terminal.
+        context.load_cert_chain(settings.tls_cert, settings.tls_key, password=lambda: b"")
+    except OSError:
+        raise ConfigurationError("tls_cert and tls_key cannot be read or do not belong together") from None
+    if settings.tls_client_ca is not None:
+        try:
+            context.load_verify_locations(settings.tls_client_ca)
+        except OSError:
+            raise ConfigurationError("tls_client_ca cannot be read or holds no certificate") from None
+        context.verify_mode = ssl.CERT_REQUIRED
+    return context

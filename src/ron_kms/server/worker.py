@@ -1,0 +1,225 @@
+"""One worker process: root key from the control socket -> store -> service -> application -> Hypercorn.
+
+Started by the supervisor as ``python -P -m ron_kms.server.worker <control> <listener>``, two inherited descriptors.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import ctypes
+import os
+import signal
+import socket
+import sys
+import time
+from concurrent.futures import Future
+from typing import Any
+
+import structlog
+import uvloop
+
+from ron_kms import _core
+from ron_kms.api.http.app import App, create_app
+from ron_kms.config import Settings, cores
+from ron_kms.errors import KmsError
+from ron_kms.metrics import Metrics, use_slot
+from ron_kms.root.handle import RootKey
+from ron_kms.server import control, logs
+from ron_kms.server.guards.limits import Limits
+from ron_kms.server.guards.serve import Server
+from ron_kms.server.readiness import REPORT_SECONDS
+from ron_kms.server.tls import make_context
+from ron_kms.server.tokens import Tokens
+from ron_kms.service.kms import Kms
+from ron_kms.service.pipeline import OPERATIONS
+from ron_kms.service.start import start
+from ron_kms.store import changes
+from ron_kms.store.bootstrap import attach
+
+_PR_SET_PDEATHSIG = 1
+_STORE_SECONDS = 1.0
+_GRACE_SECONDS = 1.0
+"""After the drain: closing connections and the store. Then the kernel ends what has not ended."""
+
+_STEP_SECONDS = 2.0
+_EPOCH = 1_767_225_600
+"""2026-01-01: an earlier clock is wrong."""
+
+log = structlog.get_logger("ron_kms.worker")
+
+
+def main() -> None:
+    """The process, from its two descriptors to its exit code."""
+    link = socket.socket(fileno=int(sys.argv[1]))
+    listener = socket.socket(fileno=int(sys.argv[2]))
+    # Ctrl-C reaches the supervisor, which passes it on as SIGTERM.
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    _leave_with_the_supervisor()
+    try:
+        frame = control.decode(link.recv(control.PACKET_BYTES))
+        if not isinstance(frame, control.Start):
+            raise EOFError
+        sys.exit(_Worker(frame, link).run(listener))
+    except EOFError:  # the supervisor is gone
+        sys.exit(1)
+
+
+def _leave_with_the_supervisor() -> None:
+    """No worker outlives its supervisor, not even a stopped one."""
+    parent = os.getppid()
+    ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
+    if os.getppid() != parent or parent == 1:
+        sys.exit(1)
+
+
+class _Worker:
+    def __init__(self, begin: control.Start, link: socket.socket) -> None:
+        self._settings: Settings = begin.settings
+        self._begin = begin
+        self._link = link
+        self._stop = asyncio.Event()
+        self._hasten = asyncio.Event()
+        self._clock = _Clock()
+
+    def run(self, listener: socket.socket) -> int:
+        """:returns: the exit code."""
+        settings = self._settings
+        logs.configure(settings.log_level, worker=self._begin.slot)
+        try:
+            _core.harden_process(dumpable=settings.debug_dumpable)
+            root = RootKey.receive(self._link.fileno())
+            try:
+                store = attach(settings.store_url, root)
+            finally:
+                root.release()
+            use_slot(self._begin.metrics, self._begin.slot)
+            metrics = Metrics()
+            tokens = Tokens(store)
+            threads = max(1, cores() // settings.workers)
+            kms = start(store, metrics=metrics, wait=_wait, threads=threads, key_slots=settings.key_slots)
+            app = create_app(OPERATIONS, kms, tokens.checker, metrics=metrics)
+            server = Server(app, limits_of(settings), make_context(settings))
+        except KmsError as error:
+            self._tell(control.Failed(error.message, error.hint))
+            return 1
+        except Exception as error:  # noqa: BLE001 - the supervisor tells it
+            log.error("a worker could not start", trace=logs.trace(error))
+            self._tell(control.Failed("a worker could not start; the log has the cause"))
+            return 1
+        try:
+            with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+                runner.run(self._serve(kms, app, server, listener))
+        finally:
+            tokens.release()
+            kms.close()
+        return 0
+
+    async def _serve(self, kms: Kms, app: App, server: Server, listener: socket.socket) -> None:
+        loop = asyncio.get_running_loop()
+        loop.set_exception_handler(_report_failure)
+        loop.add_signal_handler(signal.SIGTERM, self._terminate)
+        self._link.setblocking(False)
+        loop.add_reader(self._link, self._supervisor_gone)
+        await server.start(listener)
+        reporter = asyncio.create_task(self._report(kms, app, server))
+        await self._stop.wait()
+        app.traffic.drain()
+        server.stop_accepting()
+        drained = asyncio.create_task(app.traffic.idle(self._settings.drain_seconds))
+        await asyncio.wait({drained, asyncio.create_task(self._hasten.wait())}, return_when=asyncio.FIRST_COMPLETED)
+        reporter.cancel()
+        await server.close(0.0 if self._hasten.is_set() else 0.25)
+
+    def _terminate(self) -> None:
+        if self._stop.is_set():
+            self._hasten.set()
+            return
+        self._stop.set()
+        # Whatever hangs from here on: SIGALRM is not handled, so the kernel ends the process.
+        signal.setitimer(signal.ITIMER_REAL, self._settings.drain_seconds + _GRACE_SECONDS)
+
+    def _supervisor_gone(self) -> None:
+        with contextlib.suppress(BlockingIOError, InterruptedError):
+            self._link.recv(1)
+            asyncio.get_running_loop().remove_reader(self._link)
+            self._hasten.set()
+            self._terminate()
+
+    async def _report(self, kms: Kms, app: App, server: Server) -> None:
+        rng = _Rng()
+        while True:
+            ready = {
+                "config_loaded": True,
+                "listener_bound": not self._stop.is_set(),
+                "store_ready": await _store_answers(kms),
+                "rng_ok": rng.works(),
+                "clock_ok": self._clock.is_sane(),
+            }
+            self._tell(control.Report(ready, app.traffic.inflight, server.connections))
+            await asyncio.sleep(REPORT_SECONDS)
+
+    def _tell(self, frame: control.Frame) -> None:
+        # A supervisor that is stopped for minutes fills the socket: then reports are dropped.
+        with contextlib.suppress(OSError):
+            self._link.send(control.encode(frame))
+
+
+def limits_of(settings: Settings) -> Limits:
+    """What the settings say about connections."""
+    return Limits(
+        connections=settings.max_connections,
+        idle_seconds=settings.idle_seconds,
+        request_seconds=settings.request_seconds,
+        response_seconds=settings.response_seconds,
+    )
+
+
+async def _wait(future: Future[Any]) -> Any:
+    return await asyncio.wrap_future(future)
+
+
+async def _store_answers(kms: Kms) -> bool:
+    try:
+        async with asyncio.timeout(_STORE_SECONDS):
+            await _wait(kms.database.read(lambda connection: changes.latest(connection, kms.rows)))
+    except (KmsError, TimeoutError):
+        return False
+    return True
+
+
+class _Rng:
+    """The system's random source: answers at once, and never the same twice."""
+
+    def __init__(self) -> None:
+        self._last = b""
+
+    def works(self) -> bool:
+        try:
+            drawn = os.getrandom(32, os.GRND_NONBLOCK)
+        except OSError:
+            return False
+        good = len(drawn) == 32 and drawn != self._last
+        self._last = drawn
+        return good
+
+
+class _Clock:
+    """The wall clock: later than this software, and not just set by more than two seconds."""
+
+    def __init__(self) -> None:
+        self._offset = time.time() - time.monotonic()
+
+    def is_sane(self) -> bool:
+        offset = time.time() - time.monotonic()
+        stepped = abs(offset - self._offset) > _STEP_SECONDS
+        self._offset = offset
+        return time.time() > _EPOCH and not stepped
+
+
+def _report_failure(_loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
+    log.error("a callback failed", trace=logs.trace(context.get("exception")))
+
+
+if __name__ == "__main__":
+    main()
