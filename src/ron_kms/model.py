@@ -95,7 +95,8 @@ class Version(msgspec.Struct, frozen=True):
 class Caller(msgspec.Struct, frozen=True):
     """Who asks, as the token says: what is absent is not restricted.
 
-    ``prefixes`` must all match, for a narrowed token may carry several; each is a tuple of whole kid segments.
+    ``prefixes`` must all match, for a narrowed token may carry several; each is a tuple of one to three whole kid
+    segments. ``expires`` is in seconds since the epoch, ``rate`` in operations a second.
     """
 
     token_id: str
@@ -103,12 +104,34 @@ class Caller(msgspec.Struct, frozen=True):
     tenant: str | None = None
     prefixes: tuple[tuple[str, ...], ...] = ()
     expires: float | None = None
+    rate: int | None = None
 
     def may_use(self, kid: Kid) -> bool:
         """Whether the key's name is inside the token's tenant and prefixes; decided before any look-up."""
-        if self.tenant is not None and self.tenant != kid.tenant:
+        return self._covers(kid)
+
+    def may_create(self, tenant: str, purpose: str) -> bool:
+        """Whether any key may be made under this name. A prefix that names one key gives no right to make another."""
+        return self._covers((tenant, purpose))
+
+    def listable(self, prefix: tuple[str, ...] = ()) -> tuple[str, ...] | None:
+        """The one prefix that holds just those keys under ``prefix`` which this caller may use.
+
+        :param prefix: whole kid segments, none for every key.
+        :returns: ``prefix`` itself or a longer one; None if there is no such key.
+        """
+        found = prefix
+        for limit in self.prefixes if self.tenant is None else ((self.tenant,), *self.prefixes):
+            shorter, longer = sorted((found, limit), key=len)
+            if longer[: len(shorter)] != shorter:
+                return None
+            found = longer
+        return found
+
+    def _covers(self, name: tuple[object, ...]) -> bool:
+        if self.tenant is not None and self.tenant != name[0]:
             return False
-        return all(kid[: len(prefix)] == prefix for prefix in self.prefixes)
+        return all(name[: len(prefix)] == prefix for prefix in self.prefixes)
 
 
 def is_uuid(text: str) -> bool:
