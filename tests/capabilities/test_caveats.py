@@ -165,6 +165,7 @@ def test_several_of_a_kind_all_hold() -> None:
 def test_prefixes_keep_what_the_others_do_not_imply() -> None:
     assert read("prefix = acme/audit", "prefix = acme").prefixes == (("acme", "audit"),)
     assert read("prefix = acme", "prefix = acme-prod").prefixes == (("acme",), ("acme-prod",))
+    assert read("prefix = acme/audit", "prefix = core").prefixes == (("acme", "audit"), ("core",))
     assert read("tenant = acme", "tenant = core").prefixes == (("core",),)
 
 

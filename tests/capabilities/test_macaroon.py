@@ -72,6 +72,8 @@ MALFORMED = {
     "a length not minimal": b"\x02\x01\x87\x00ron-kms" + WHOLE[len(HEADER) :],
     "a length of three bytes": HEADER + b"\x02\x80\x80\x01" + bytes(128),
     "a length that never ends": HEADER + b"\x02" + b"\xff" * 20,
+    "a length cut short": HEADER + b"\x02\xff",
+    "a type cut short": HEADER + b"\xff",
     "a length beyond the end": HEADER + b"\x02\x7fid",
     "more caveats than allowed": HEADER + field(2, b"id") + EOS + (field(2, b"c") + EOS) * 33 + EOS + TAIL,
 }

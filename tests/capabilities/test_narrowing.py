@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import datetime
 from itertools import product
 
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from ron_kms.capabilities import tokens
@@ -13,6 +13,7 @@ from ron_kms.capabilities.tokens import TokenChecker
 from ron_kms.errors import NoCapability, Unauthenticated
 from ron_kms.model import Kid
 from tests.capabilities.parts import UUID_1, UUID_2, checker, forge
+from tests.counts import count
 
 SCOPES = ("kms:sign", "kms:verify", "kms:admin")
 KIDS = [Kid(t, p, u) for t in ("acme", "acme-prod") for p in ("audit", "log") for u in (UUID_1, UUID_2)]
@@ -66,6 +67,7 @@ def rate(check: TokenChecker, token: str) -> float:
     return caller.rate or float("inf")
 
 
+@settings(max_examples=count(300, 5000))
 @given(CHAINS, CHAINS)
 def test_a_narrowed_token_allows_what_every_caveat_allows(minted: list[str], added: list[str]) -> None:
     check = checker()

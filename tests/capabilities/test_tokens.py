@@ -73,6 +73,7 @@ def test_the_administrator_has_every_scope_in_every_tenant(scope: str) -> None:
         (["scope = kms:sign", "tenant = core", "prefix = acme"], KEY, "not found"),
         (["scope = kms:sign", "prefix = core", "prefix = acme"], KEY, "not found"),
         (["scope = kms:sign", "prefix = acme/log", "prefix = acme"], KEY, "not found"),
+        (["scope = kms:sign", "prefix = core", "prefix = acme/audit"], KEY, "not found"),
         (["scope = kms:sign", "expires = 2025-01-01T00:00:00Z", f"expires = {LATER}"], KEY, "expired"),
         # signed and not understood
         (["scope = kms:sign", "region = eu"], KEY, "wrong"),
