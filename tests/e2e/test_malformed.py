@@ -106,7 +106,12 @@ def test_malformed_bodies_are_never_our_fault(service: Service) -> None:
                     assert error["message"].isprintable()
 
             for _ in range(count(1000, 20_000) // 20):
-                await asyncio.gather(*(send(*garbage(chance, kid)) for _ in range(20)))
+                requests = [garbage(chance, kid) for _ in range(20)]
+                # This client stalls where a body waits for a window that another request's answer brings.
+                large = [request for request in requests if len(request[1]) > 2000]
+                await asyncio.gather(*(send(*request) for request in requests if request not in large))
+                for request in large:
+                    await send(*request)
         return statuses
 
     with service.client() as client:
