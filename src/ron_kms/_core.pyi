@@ -28,7 +28,16 @@ def harden_process(*, dumpable: bool = False) -> None:
 
 def process_is_dumpable() -> bool: ...
 
-class SignatureScheme:
+class Scheme:
+    """What a key is made of, in compiled form: up to two public keys and a secret."""
+
+    @property
+    def tracks(self) -> tuple[str, ...]: ...
+    @property
+    def public_sizes(self) -> tuple[int, ...]:
+        """Bytes of each public key, one a track; none for a symmetric key."""
+
+class SignatureScheme(Scheme):
     """A signing suite in compiled form: one or two tracks.
 
     :param names: ``Ed25519`` (libsodium, RFC 8032) or a name of liboqs, such as ``ML-DSA-65`` (FIPS 204).
@@ -38,14 +47,34 @@ class SignatureScheme:
 
     def __init__(self, names: tuple[str, ...], context: bytes = b"") -> None: ...
     @property
-    def tracks(self) -> tuple[str, ...]: ...
-    @property
-    def public_sizes(self) -> tuple[int, ...]:
-        """Bytes of each track's public key."""
-    @property
     def secret_sizes(self) -> tuple[int, ...]: ...
     @property
     def signature_sizes(self) -> tuple[int, ...]: ...
+
+class KemScheme(Scheme):
+    """A key encapsulation as HPKE uses it.
+
+    :param name: ``X25519`` (RFC 9180 DHKEM 0x0020), ``ML-KEM-768`` or ``ML-KEM-1024`` (FIPS 203; 0x0041, 0x0042), or
+        ``X-Wing`` (draft-connolly-cfrg-xwing-kem, 0x647A; its public key is ML-KEM's and then X25519's).
+    :raises CoreError: there is no such one in this build.
+    """
+
+    def __init__(self, name: str) -> None: ...
+    @property
+    def enc_size(self) -> int:
+        """Bytes of an encapsulated key, before the ciphertext in an HPKE message."""
+
+class AeadScheme(Scheme):
+    """Authenticated encryption with a random nonce of 24 bytes.
+
+    :param name: ``XChaCha20-Poly1305`` or ``XAES-256-GCM`` (C2SP).
+    :raises CoreError: it needs AES instructions which this CPU has not.
+    """
+
+    def __init__(self, name: str) -> None: ...
+
+def has_aes_gcm() -> bool:
+    """Whether this CPU has the AES instructions that libsodium's AES-GCM needs."""
 
 class PublicKey:
     """The public keys of one key version, one a track, checked for their sizes.
@@ -53,9 +82,9 @@ class PublicKey:
     :raises ValueError: a wrong number or size.
     """
 
-    def __init__(self, scheme: SignatureScheme, public_keys: Iterable[bytes]) -> None: ...
+    def __init__(self, scheme: Scheme, public_keys: Iterable[bytes]) -> None: ...
     @property
-    def scheme(self) -> SignatureScheme: ...
+    def scheme(self) -> Scheme: ...
     @property
     def public_keys(self) -> tuple[bytes, ...]: ...
     @property
@@ -76,17 +105,23 @@ class KeySlot(_Guarded):
     """
 
     @property
-    def scheme(self) -> SignatureScheme: ...
+    def scheme(self) -> Scheme: ...
     @property
     def public_keys(self) -> tuple[bytes, ...]: ...
     @property
     def fingerprint(self) -> str: ...
 
-def generate(scheme: SignatureScheme, count: int = 1) -> list[KeySlot]:
-    """Make ``count`` keys, each of which has passed a pairwise sign-verify test.
+def generate(scheme: Scheme, count: int = 1) -> list[KeySlot]:
+    """Make ``count`` keys; each pair has passed its pairwise test (sign-verify, encapsulate-decapsulate).
 
     :raises GuardedMemoryError: there is none left.
     :raises CoreError: a pair does not fit.
+    """
+
+def from_published_seed(scheme: KemScheme | AeadScheme, seed: bytes) -> KeySlot:
+    """The key that a published seed stands for: for known answers, never for keys that are to keep a secret.
+
+    :param seed: 32 bytes for X25519 (the scalar), X-Wing and AEADs (the key), 64 for ML-KEM (d and z).
     """
 
 def sign(slots: Sequence[KeySlot], messages: Sequence[Buffer]) -> list[tuple[bytes, ...] | Exception]:
@@ -105,6 +140,39 @@ def verify(
         signature of the wrong size is not valid.
     :raises ValueError: the lengths differ.
     """
+
+def hpke_seal(
+    keys: Sequence[PublicKey], infos: Sequence[Buffer], plaintexts: Sequence[Buffer]
+) -> list[bytes | Exception]:
+    """HPKE base mode (RFC 9180, HKDF-SHA256, ChaCha20-Poly1305, empty aad), the GIL released for the whole loop.
+
+    :returns: for each item the encapsulated key and the ciphertext, or the exception that concerns it.
+    :raises ValueError: the lengths differ.
+    """
+
+def hpke_open(
+    slots: Sequence[KeySlot], infos: Sequence[Buffer], sealed: Sequence[Buffer], aad: bytes = b""
+) -> list[bytes | Exception]:
+    """Open what :func:`hpke_seal` made.
+
+    :returns: for each item the plaintext, or the exception that concerns it: one and the same CoreError for whatever is
+        wrong with key, info or message.
+    """
+
+def hpke_rewrap(
+    slots: Sequence[KeySlot],
+    infos: Sequence[Buffer],
+    sealed: Sequence[Buffer],
+    new_keys: Sequence[PublicKey],
+    new_infos: Sequence[bytes],
+) -> list[bytes | Exception]:
+    """Open each message and seal it for another key; the plaintext stays inside and is wiped."""
+
+def aead_seal(slots: Sequence[KeySlot], ads: Sequence[Buffer], plaintexts: Sequence[Buffer]) -> list[bytes | Exception]:
+    """Encrypt each plaintext: 24 random bytes of nonce, ciphertext, tag; the GIL released for the whole loop."""
+
+def aead_open(slots: Sequence[KeySlot], ads: Sequence[Buffer], sealed: Sequence[Buffer]) -> list[bytes | Exception]:
+    """Open what :func:`aead_seal` made; one and the same CoreError for whatever is wrong with an item."""
 
 class SecretKey(_Guarded):
     """A symmetric secret of 32 bytes in guarded memory. No method gives it to Python."""
@@ -144,7 +212,7 @@ class SecretKey(_Guarded):
     def open_key(self, blob: bytes, ad: bytes) -> SecretKey:
         """:raises CoreError: wrong key, or the blob or ``ad`` was changed."""
     def seal_slot(self, slot: KeySlot, ad: bytes) -> bytes: ...
-    def open_slot(self, scheme: SignatureScheme, public_keys: Iterable[bytes], blob: bytes, ad: bytes) -> KeySlot:
+    def open_slot(self, scheme: Scheme, public_keys: Iterable[bytes], blob: bytes, ad: bytes) -> KeySlot:
         """Open what :meth:`seal_slot` made; ``ad`` must bind the public keys.
 
         :raises CoreError: wrong key, or the blob or ``ad`` was changed.

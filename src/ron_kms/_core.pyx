@@ -10,7 +10,7 @@ from cpython.bytes cimport PyBytes_AsString, PyBytes_FromStringAndSize
 from libc.errno cimport EINTR, errno
 from libc.stdint cimport uint8_t, uintptr_t
 from libc.stdlib cimport calloc, free
-from libc.string cimport memcpy, memset
+from libc.string cimport memcpy, memset, strlen
 
 include "core/native.pxi"
 include "core/guarded.pxi"
@@ -19,4 +19,7 @@ include "core/scheme.pxi"
 include "core/slots.pxi"
 include "core/batch.pxi"
 include "core/secret.pxi"
+include "core/kem.pxi"
+include "core/hpke.pxi"
+include "core/aead.pxi"
 include "core/selftest.pxi"

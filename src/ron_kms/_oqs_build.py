@@ -31,6 +31,36 @@ OQS_STATUS OQS_SIG_sign_with_ctx_str(const OQS_SIG *sig, uint8_t *signature, siz
 OQS_STATUS OQS_SIG_verify_with_ctx_str(const OQS_SIG *sig, const uint8_t *message, size_t message_len,
                                        const uint8_t *signature, size_t signature_len,
                                        const uint8_t *ctx_str, size_t ctx_str_len, const uint8_t *public_key);
+
+typedef struct {
+    size_t length_public_key;
+    size_t length_secret_key;
+    size_t length_ciphertext;
+    size_t length_shared_secret;
+    size_t length_keypair_seed;
+    ...;
+} OQS_KEM;
+
+OQS_KEM *OQS_KEM_new(const char *method_name);
+void OQS_KEM_free(OQS_KEM *kem);
+OQS_STATUS OQS_KEM_keypair(const OQS_KEM *kem, uint8_t *public_key, uint8_t *secret_key);
+OQS_STATUS OQS_KEM_keypair_derand(const OQS_KEM *kem, uint8_t *public_key, uint8_t *secret_key, const uint8_t *seed);
+OQS_STATUS OQS_KEM_encaps(const OQS_KEM *kem, uint8_t *ciphertext, uint8_t *shared_secret, const uint8_t *public_key);
+OQS_STATUS OQS_KEM_decaps(const OQS_KEM *kem, uint8_t *shared_secret, const uint8_t *ciphertext,
+                          const uint8_t *secret_key);
+
+void OQS_SHA3_sha3_256(uint8_t *output, const uint8_t *input, size_t inplen);
+void OQS_SHA3_shake256(uint8_t *output, size_t outlen, const uint8_t *input, size_t inplen);
+void OQS_AES256_ECB_enc(const uint8_t *plaintext, const size_t plaintext_len, const uint8_t *key, uint8_t *ciphertext);
+"""
+
+# Primitives that a static liboqs has and its headers keep to itself: X-Wing and XAES-256-GCM need them on secrets.
+PREAMBLE = """
+#include <oqs/oqs.h>
+
+void OQS_SHA3_sha3_256(uint8_t *output, const uint8_t *input, size_t inplen);
+void OQS_SHA3_shake256(uint8_t *output, size_t outlen, const uint8_t *input, size_t inplen);
+void OQS_AES256_ECB_enc(const uint8_t *plaintext, const size_t plaintext_len, const uint8_t *key, uint8_t *ciphertext);
 """
 
 
@@ -38,5 +68,5 @@ def builder() -> FFI:
     """The cffi builder, whose ``emit_c_code`` writes the module's C source."""
     ffi = FFI()
     ffi.cdef(DECLARATIONS)
-    ffi.set_source("ron_kms._oqs", "#include <oqs/oqs.h>")
+    ffi.set_source("ron_kms._oqs", PREAMBLE)
     return ffi

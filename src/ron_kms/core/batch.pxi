@@ -51,9 +51,11 @@ cdef tuple prepare_sign(SignJob *job, object slot_object, object message):
     if not isinstance(slot_object, KeySlot):
         raise TypeError(f"a KeySlot is needed to sign, not {type(slot_object).__name__}")
     slot = <KeySlot> slot_object
+    if not isinstance(slot.scheme, SignatureScheme):
+        raise TypeError(f"{slot!r} does not sign")
     PyObject_GetBuffer(message, &job.message, PyBUF_SIMPLE)
     job.held = True
-    scheme = slot.scheme
+    scheme = <SignatureScheme> slot.scheme
     slot.pin()
     if scheme.count == 1:
         signatures = (PyBytes_FromStringAndSize(NULL, scheme.track[0].signature_size),)
@@ -118,7 +120,9 @@ cdef int prepare_verify(VerifyJob *job, object key_object, object message, objec
     if not isinstance(key_object, PublicKey):
         raise TypeError(f"a PublicKey is needed to verify, not {type(key_object).__name__}")
     key = <PublicKey> key_object
-    scheme = key.scheme
+    if not isinstance(key.scheme, SignatureScheme):
+        raise TypeError(f"{key!r} has no signatures")
+    scheme = <SignatureScheme> key.scheme
     if len(signatures) != scheme.count:
         raise TypeError(f"{scheme.count} signatures are needed, one a track, None where it is missing")
     PyObject_GetBuffer(message, &job.buffer[0], PyBUF_SIMPLE)

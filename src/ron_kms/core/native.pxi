@@ -22,7 +22,16 @@ ctypedef int (*oqs_sign_t)(
 ctypedef int (*oqs_verify_t)(
     const void *, const uint8_t *, size_t, const uint8_t *, size_t, const uint8_t *, size_t, const uint8_t *) noexcept nogil
 
+ctypedef int (*oqs_derand_t)(const void *, uint8_t *, uint8_t *, const uint8_t *) noexcept nogil
+ctypedef int (*oqs_encaps_t)(const void *, uint8_t *, uint8_t *, const uint8_t *) noexcept nogil
+ctypedef int (*oqs_decaps_t)(const void *, uint8_t *, const uint8_t *, const uint8_t *) noexcept nogil
+ctypedef void (*sha3_t)(uint8_t *, const uint8_t *, size_t) noexcept nogil
+ctypedef void (*shake_t)(uint8_t *, size_t, const uint8_t *, size_t) noexcept nogil
+ctypedef void (*aes_ecb_t)(const uint8_t *, size_t, const uint8_t *, uint8_t *) noexcept nogil
+
 ctypedef int (*int_void_t)() noexcept nogil
+ctypedef int (*scalarmult_t)(uint8_t *, const uint8_t *, const uint8_t *) noexcept nogil
+ctypedef int (*scalarmult_base_t)(uint8_t *, const uint8_t *) noexcept nogil
 ctypedef void *(*malloc_t)(size_t) noexcept nogil
 ctypedef void (*free_t)(void *) noexcept nogil
 ctypedef int (*protect_t)(void *) noexcept nogil
@@ -64,6 +73,13 @@ cdef uintptr_t _sodium_address(str name) except 0:
 cdef oqs_keypair_t oqs_keypair = <oqs_keypair_t> _oqs_address("OQS_SIG_keypair")
 cdef oqs_sign_t oqs_sign = <oqs_sign_t> _oqs_address("OQS_SIG_sign_with_ctx_str")
 cdef oqs_verify_t oqs_verify = <oqs_verify_t> _oqs_address("OQS_SIG_verify_with_ctx_str")
+cdef oqs_keypair_t oqs_kem_keypair = <oqs_keypair_t> _oqs_address("OQS_KEM_keypair")
+cdef oqs_derand_t oqs_kem_keypair_derand = <oqs_derand_t> _oqs_address("OQS_KEM_keypair_derand")
+cdef oqs_encaps_t oqs_encaps = <oqs_encaps_t> _oqs_address("OQS_KEM_encaps")
+cdef oqs_decaps_t oqs_decaps = <oqs_decaps_t> _oqs_address("OQS_KEM_decaps")
+cdef sha3_t sha3_256 = <sha3_t> _oqs_address("OQS_SHA3_sha3_256")
+cdef shake_t shake256 = <shake_t> _oqs_address("OQS_SHA3_shake256")
+cdef aes_ecb_t aes256_ecb = <aes_ecb_t> _oqs_address("OQS_AES256_ECB_enc")
 
 cdef malloc_t sodium_malloc = <malloc_t> _sodium_address("sodium_malloc")
 cdef free_t sodium_free = <free_t> _sodium_address("sodium_free")
@@ -82,8 +98,14 @@ cdef generichash_t blake2b = <generichash_t> _sodium_address("crypto_generichash
 cdef hmac_init_t hmac_init = <hmac_init_t> _sodium_address("crypto_auth_hmacsha256_init")
 cdef hmac_update_t hmac_update = <hmac_update_t> _sodium_address("crypto_auth_hmacsha256_update")
 cdef hmac_final_t hmac_final = <hmac_final_t> _sodium_address("crypto_auth_hmacsha256_final")
-cdef aead_encrypt_t aead_encrypt = <aead_encrypt_t> _sodium_address("crypto_aead_xchacha20poly1305_ietf_encrypt")
-cdef aead_decrypt_t aead_decrypt = <aead_decrypt_t> _sodium_address("crypto_aead_xchacha20poly1305_ietf_decrypt")
+cdef scalarmult_t x25519 = <scalarmult_t> _sodium_address("crypto_scalarmult_curve25519")
+cdef scalarmult_base_t x25519_base = <scalarmult_base_t> _sodium_address("crypto_scalarmult_curve25519_base")
+cdef aead_encrypt_t xchacha_encrypt = <aead_encrypt_t> _sodium_address("crypto_aead_xchacha20poly1305_ietf_encrypt")
+cdef aead_decrypt_t xchacha_decrypt = <aead_decrypt_t> _sodium_address("crypto_aead_xchacha20poly1305_ietf_decrypt")
+cdef aead_encrypt_t chacha_encrypt = <aead_encrypt_t> _sodium_address("crypto_aead_chacha20poly1305_ietf_encrypt")
+cdef aead_decrypt_t chacha_decrypt = <aead_decrypt_t> _sodium_address("crypto_aead_chacha20poly1305_ietf_decrypt")
+cdef aead_encrypt_t aes_gcm_encrypt = <aead_encrypt_t> _sodium_address("crypto_aead_aes256gcm_encrypt")
+cdef aead_decrypt_t aes_gcm_decrypt = <aead_decrypt_t> _sodium_address("crypto_aead_aes256gcm_decrypt")
 
 # What liboqs may leave of a key on the stack. The deepest user, ML-DSA-87 signing, reaches below 128 KiB.
 cdef enum:
@@ -93,6 +115,9 @@ cdef int _started = (<int_void_t> _sodium_address("sodium_init"))()
 if _started < 0:
     raise ImportError("libsodium cannot start: sodium_init failed, most likely for lack of a random source")
 _oqs.lib.OQS_init()
+
+# libsodium's AES-GCM is there only where the CPU has AES instructions; asking before sodium_init always answers no.
+cdef bint _has_aes_gcm = (<int_void_t> _sodium_address("crypto_aead_aes256gcm_is_available"))() == 1
 
 
 def liboqs_version() -> str:

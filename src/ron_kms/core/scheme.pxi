@@ -1,7 +1,48 @@
-# A signing suite in compiled form: one or two tracks, each an algorithm of libsodium or liboqs with its sizes.
+# What a key is made of, in compiled form. Every scheme knows its sizes and how to make a key; what else it can do stands in
+# its own file: signatures here, key encapsulation in kem.pxi, authenticated encryption in aead.pxi.
 
 cdef enum:
     MAX_TRACKS = 2
+
+
+cdef class Scheme:
+    cdef int count  # of public keys, one a track
+    cdef size_t public_size[MAX_TRACKS]
+    cdef size_t secret_size  # of all tracks together
+    cdef size_t seed_size
+    cdef bint uses_liboqs
+    cdef tuple _names
+    cdef list _oqs_objects  # keeps the structs of liboqs alive
+
+    def __init__(self, *args: object) -> None:
+        raise TypeError("use SignatureScheme, KemScheme or AeadScheme")
+
+    cdef int begin(self, tuple names) except -1:
+        self._names = names
+        self._oqs_objects = []
+        self.count = 0
+        self.secret_size = 0
+        return 0
+
+    # Makes one key, and proves that its halves fit (the pairwise consistency test of FIPS 140-3).
+    cdef int make(self, uint8_t *secret, uint8_t **publics) noexcept nogil:
+        return -1
+
+    # The key that a seed of ``seed_size`` bytes stands for, where the scheme has such a form (0: it has none).
+    cdef int expand(self, uint8_t *secret, uint8_t **publics, const uint8_t *seed) noexcept nogil:
+        return -1
+
+    @property
+    def tracks(self) -> tuple:
+        return self._names
+
+    @property
+    def public_sizes(self) -> tuple:
+        return tuple([self.public_size[i] for i in range(self.count)])
+
+    def __repr__(self) -> str:
+        return f"{type(self).__name__}({'+'.join(self._names)})"
+
 
 cdef struct Track:
     const void *oqs  # NULL: Ed25519 of libsodium
@@ -41,14 +82,15 @@ cdef int track_verify(
         track.oqs, message, length, signature, track.signature_size, track.context, track.context_size, public)
 
 
-cdef class SignatureScheme:
+cdef enum:
+    LARGEST_SIGNATURE = 8192
+
+cdef const uint8_t *PAIRWISE_MESSAGE = <const uint8_t *> b"ron-kms pairwise test"
+
+
+cdef class SignatureScheme(Scheme):
     cdef Track track[MAX_TRACKS]
-    cdef int count
-    cdef size_t secret_size
-    cdef bint uses_liboqs
-    cdef tuple _names
     cdef bytes _context
-    cdef list _oqs_objects  # keeps the OQS_SIG structs alive
 
     def __init__(self, names: tuple, context: bytes = b"") -> None:
         cdef Track *track
@@ -56,11 +98,8 @@ cdef class SignatureScheme:
             raise ValueError(f"a scheme has 1 to {MAX_TRACKS} tracks")
         if len(context) > 255:
             raise ValueError("a context has at most 255 bytes")
-        self._names = tuple(names)
+        self.begin(tuple(names))
         self._context = bytes(context)
-        self._oqs_objects = []
-        self.count = 0
-        self.secret_size = 0
         for name in self._names:
             track = &self.track[self.count]
             if name == "Ed25519":
@@ -78,16 +117,26 @@ cdef class SignatureScheme:
                 track.context = <const uint8_t *> PyBytes_AsString(self._context)
                 track.context_size = len(self._context)
                 self.uses_liboqs = True
+                if track.signature_size > LARGEST_SIGNATURE:
+                    raise CoreError(f"signatures of {name} are larger than the core expects")
+            self.public_size[self.count] = track.public_size
             self.secret_size += track.secret_size
             self.count += 1
 
-    @property
-    def tracks(self) -> tuple:
-        return self._names
-
-    @property
-    def public_sizes(self) -> tuple:
-        return tuple([self.track[i].public_size for i in range(self.count)])
+    cdef int make(self, uint8_t *secret, uint8_t **publics) noexcept nogil:
+        cdef uint8_t signature[LARGEST_SIGNATURE]
+        cdef const Track *track
+        cdef int i
+        for i in range(self.count):
+            track = &self.track[i]
+            if track_keypair(track, publics[i], secret) != 0:
+                return -1
+            if track_sign(track, signature, PAIRWISE_MESSAGE, 21, secret) != 0:
+                return -1
+            if track_verify(track, signature, PAIRWISE_MESSAGE, 21, publics[i]) != 0:
+                return -1
+            secret += track.secret_size
+        return 0
 
     @property
     def secret_sizes(self) -> tuple:
@@ -97,9 +146,6 @@ cdef class SignatureScheme:
     def signature_sizes(self) -> tuple:
         return tuple([self.track[i].signature_size for i in range(self.count)])
 
-    def __repr__(self) -> str:
-        return f"SignatureScheme({self._names!r})"
-
 
 cdef str fingerprint_of(tuple public_keys):
     cdef uint8_t digest[16]
@@ -108,22 +154,22 @@ cdef str fingerprint_of(tuple public_keys):
     return PyBytes_FromStringAndSize(<char *> digest, 8).hex()
 
 
-cdef tuple checked_public_keys(SignatureScheme scheme, object public_keys):
+cdef tuple checked_public_keys(Scheme scheme, object public_keys):
     cdef tuple keys = tuple([bytes(key) for key in public_keys])
     if len(keys) != scheme.count:
         raise ValueError(f"{scheme.count} public keys are needed, one a track")
     for i in range(scheme.count):
-        if <size_t> len(keys[i]) != scheme.track[i].public_size:
-            raise ValueError(f"a public key of {scheme._names[i]} has {scheme.track[i].public_size} bytes, not {len(keys[i])}")
+        if <size_t> len(keys[i]) != scheme.public_size[i]:
+            raise ValueError(f"a public key of {scheme._names[i]} has {scheme.public_size[i]} bytes, not {len(keys[i])}")
     return keys
 
 
 cdef class PublicKey:
-    cdef readonly SignatureScheme scheme
+    cdef readonly Scheme scheme
     cdef readonly tuple public_keys
     cdef const uint8_t *pointers[MAX_TRACKS]  # into public_keys, which never changes
 
-    def __init__(self, scheme: SignatureScheme, public_keys: object) -> None:
+    def __init__(self, Scheme scheme not None, public_keys: object) -> None:
         self.scheme = scheme
         self.public_keys = checked_public_keys(scheme, public_keys)
         for i in range(scheme.count):

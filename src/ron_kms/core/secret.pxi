@@ -66,18 +66,18 @@ cdef int write_whole(int fd, const uint8_t *buffer, size_t size) noexcept nogil:
     return 0
 
 
-cdef bytes aead_seal(const uint8_t *key, const uint8_t *secret, size_t size, bytes ad):
+cdef bytes seal_secret(const uint8_t *key, const uint8_t *secret, size_t size, bytes ad):
     cdef bytes blob = PyBytes_FromStringAndSize(NULL, NONCE_SIZE + size + AEAD_TAG_SIZE)
     cdef uint8_t *out = <uint8_t *> PyBytes_AsString(blob)
     randombytes_buf(out, NONCE_SIZE)
-    aead_encrypt(
+    xchacha_encrypt(
         out + NONCE_SIZE, NULL, secret, size, <const uint8_t *> PyBytes_AsString(ad), len(ad), NULL, out, key)
     return blob
 
 
-cdef int aead_open(const uint8_t *key, uint8_t *secret, size_t size, bytes blob, bytes ad) except -1:
+cdef int open_secret(const uint8_t *key, uint8_t *secret, size_t size, bytes blob, bytes ad) except -1:
     cdef const uint8_t *data = <const uint8_t *> PyBytes_AsString(blob)
-    if <size_t> len(blob) != NONCE_SIZE + size + AEAD_TAG_SIZE or aead_decrypt(
+    if <size_t> len(blob) != NONCE_SIZE + size + AEAD_TAG_SIZE or xchacha_decrypt(
         secret, NULL, NULL, data + NONCE_SIZE, size + AEAD_TAG_SIZE,
         <const uint8_t *> PyBytes_AsString(ad), len(ad), data, key,
     ) != 0:
@@ -215,7 +215,7 @@ cdef class SecretKey(_Guarded):
         try:
             key.pin()
             try:
-                return aead_seal(self.memory, key.memory, KEY_SIZE, ad)
+                return seal_secret(self.memory, key.memory, KEY_SIZE, ad)
             finally:
                 key.unpin()
         finally:
@@ -225,7 +225,7 @@ cdef class SecretKey(_Guarded):
         cdef SecretKey key = new_secret()
         self.pin()
         try:
-            aead_open(self.memory, key.memory, KEY_SIZE, blob, ad)
+            open_secret(self.memory, key.memory, KEY_SIZE, blob, ad)
         finally:
             self.unpin()
         key.freeze()
@@ -236,20 +236,20 @@ cdef class SecretKey(_Guarded):
         try:
             slot.pin()
             try:
-                return aead_seal(self.memory, slot.memory, slot.size, ad)
+                return seal_secret(self.memory, slot.memory, slot.size, ad)
             finally:
                 slot.unpin()
         finally:
             self.unpin()
 
-    def open_slot(self, SignatureScheme scheme not None, object public_keys, bytes blob not None, bytes ad not None) -> KeySlot:
+    def open_slot(self, Scheme scheme not None, object public_keys, bytes blob not None, bytes ad not None) -> KeySlot:
         cdef KeySlot slot
         cdef tuple publics = checked_public_keys(scheme, public_keys)
         slot = new_slot(scheme)
         slot.public_keys = publics
         self.pin()
         try:
-            aead_open(self.memory, slot.memory, slot.size, blob, ad)
+            open_secret(self.memory, slot.memory, slot.size, blob, ad)
         finally:
             self.unpin()
         slot.freeze()

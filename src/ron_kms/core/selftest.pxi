@@ -53,21 +53,39 @@ cdef int _test_xchacha20poly1305() except -1:
     cdef uint8_t sealed[256]
     cdef uint8_t opened[256]
     cdef size_t size = len(plain)
-    aead_encrypt(
+    xchacha_encrypt(
         sealed, NULL, <const uint8_t *> PyBytes_AsString(plain), size, <const uint8_t *> PyBytes_AsString(ad), len(ad),
         NULL, <const uint8_t *> PyBytes_AsString(nonce), <const uint8_t *> PyBytes_AsString(key))
     _expect("XChaCha20-Poly1305", PyBytes_FromStringAndSize(<char *> sealed + size, AEAD_TAG_SIZE) == tag)
-    _expect("XChaCha20-Poly1305", aead_decrypt(
+    _expect("XChaCha20-Poly1305", xchacha_decrypt(
         opened, NULL, NULL, sealed, size + AEAD_TAG_SIZE, <const uint8_t *> PyBytes_AsString(ad), len(ad),
         <const uint8_t *> PyBytes_AsString(nonce), <const uint8_t *> PyBytes_AsString(key)) == 0)
     _expect("XChaCha20-Poly1305", PyBytes_FromStringAndSize(<char *> opened, size) == plain)
     sealed[0] ^= 1
-    _expect("XChaCha20-Poly1305", aead_decrypt(
+    _expect("XChaCha20-Poly1305", xchacha_decrypt(
         opened, NULL, NULL, sealed, size + AEAD_TAG_SIZE, <const uint8_t *> PyBytes_AsString(ad), len(ad),
         <const uint8_t *> PyBytes_AsString(nonce), <const uint8_t *> PyBytes_AsString(key)) != 0)
+    return 0
+
+
+cdef int _test_xaes256gcm() except -1:
+    # C2SP XAES-256-GCM, its first test vector
+    cdef bytes key = b"\x01" * 32
+    cdef bytes nonce = b"ABCDEFGHIJKLMNOPQRSTUVWX"
+    cdef bytes expected = _from_hex("ce546ef63c9cc60765923609b33a9a1974e96e52daf2fcf7075e2271")
+    cdef bytes plain = b"XAES-256-GCM"
+    cdef uint8_t derived[KEY_SIZE]
+    cdef uint8_t sealed[64]
+    xaes_derive(derived, <const uint8_t *> PyBytes_AsString(key), <const uint8_t *> PyBytes_AsString(nonce))
+    aes_gcm_encrypt(
+        sealed, NULL, <const uint8_t *> PyBytes_AsString(plain), len(plain), NULL, 0, NULL,
+        <const uint8_t *> PyBytes_AsString(nonce) + NONCE_SIZE - GCM_NONCE_SIZE, derived)
+    _expect("XAES-256-GCM", PyBytes_FromStringAndSize(<char *> sealed, len(expected)) == expected)
     return 0
 
 
 _test_ed25519()
 _test_hmac()
 _test_xchacha20poly1305()
+if _has_aes_gcm:
+    _test_xaes256gcm()

@@ -6,6 +6,7 @@ either last or carry their length, so that no two inputs give the same bytes.
 
 from __future__ import annotations
 
+import struct
 from hashlib import sha256
 
 from ron_kms.errors import BadRequest
@@ -15,6 +16,8 @@ DIGEST_SIZE = 32
 MESSAGE_MAX = 64 * 1024
 RESERVED = b"ron-kms-"
 BLOB_FORMAT = 1
+CIPHERTEXT_FORMAT = 1
+CONTEXT_MAX = 1024
 
 
 def digest_message(suite: str, digest: bytes) -> bytes:
@@ -36,13 +39,51 @@ def raw_message(message: bytes) -> bytes:
     return message
 
 
+_HEADER = struct.Struct(">BI")
+HEADER_SIZE = _HEADER.size
+
+
+def ciphertext_header(version: int) -> bytes:
+    """What wrapped keys and sealed data begin with: a format byte and the key's version (u32)."""
+    return _HEADER.pack(CIPHERTEXT_FORMAT, version)
+
+
+def ciphertext_version(data: bytes) -> int:
+    """The key's version that wrapped keys or sealed data name.
+
+    :raises BadRequest: they are cut off, or of another format.
+    """
+    if len(data) < HEADER_SIZE:
+        raise BadRequest("the ciphertext is too short")
+    format_, version = _HEADER.unpack_from(data)
+    if format_ != CIPHERTEXT_FORMAT or version == 0:
+        raise BadRequest("the ciphertext is not in a form that this version of ron-kms makes")
+    return int(version)
+
+
+def wrap_info(kid: Kid, context: bytes) -> bytes:
+    """HPKE's info: ``ron-kms/wrap/v1``, a zero byte, the kid with its version, a zero byte and the caller's context."""
+    return b"ron-kms/wrap/v1\0" + str(kid).encode("ascii") + b"\0" + context
+
+
+def seal_ad(kid: Kid, suite: str, aad: bytes) -> bytes:
+    """Associated data of sealed data: format, kid, version, suite and the caller's aad, each with its length before it."""
+    return _counted(
+        bytes((CIPHERTEXT_FORMAT,)),
+        str(kid).encode("ascii"),
+        (kid.version or 0).to_bytes(4, "big"),
+        suite.encode("ascii"),
+        aad,
+    )
+
+
 def blob_ad(kid: Kid, suite: str, created_us: int, public: tuple[bytes, ...]) -> bytes:
     """The associated data of a sealed private key: a blob that was moved, swapped or relabelled does not open.
 
     :param kid: with its version.
     :param created_us: when the version was made, in microseconds since the epoch.
     """
-    fields = (
+    return _counted(
         b"ron-kms/blob",
         bytes((BLOB_FORMAT,)),
         str(kid).encode("ascii"),
@@ -50,4 +91,7 @@ def blob_ad(kid: Kid, suite: str, created_us: int, public: tuple[bytes, ...]) ->
         created_us.to_bytes(8, "big"),
         sha256(b"".join(public)).digest(),
     )
+
+
+def _counted(*fields: bytes) -> bytes:
     return b"".join(len(field).to_bytes(4, "big") + field for field in fields)

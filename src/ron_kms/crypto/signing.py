@@ -61,7 +61,7 @@ class VerifyKey:
 
     def __init__(self, suite: Suite, public_keys: Iterable[bytes]) -> None:
         self._suite = suite
-        self._native = _core.PublicKey(suite.scheme, public_keys)
+        self._native = _core.PublicKey(suite.signature_scheme, public_keys)
 
     @classmethod
     def from_bytes(cls, public: Mapping[str, bytes]) -> VerifyKey:

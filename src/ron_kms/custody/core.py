@@ -104,7 +104,7 @@ def sign(
 ) -> list[tuple[Signature, ...] | Internal]:
     """Sign each message with its slot, the GIL released for the whole batch; one result an item."""
     return [
-        tuple(map(Signature, suite.track_names, result)) if isinstance(result, tuple) else Internal(str(result))
+        tuple(map(Signature, suite.public_names, result)) if isinstance(result, tuple) else Internal(str(result))
         for suite, result in zip(suites, _core.sign(slots, messages), strict=True)
     ]
 

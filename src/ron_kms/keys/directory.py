@@ -14,6 +14,7 @@ from typing import Any, NamedTuple
 
 from ron_kms.crypto.signing import VerifyKey
 from ron_kms.crypto.suites import SUITES, Suite
+from ron_kms.crypto.wrapping import WrapKey
 from ron_kms.errors import KmsError, StoreCorrupt
 from ron_kms.model import Key, Kid, Version
 from ron_kms.store.database import Connection, Database
@@ -31,6 +32,8 @@ class Entry(NamedTuple):
     """One version of a key.
 
     :ivar kid: with its version.
+    :ivar verify_key: of a key that signs.
+    :ivar wrap_key: of a key that wraps.
     :ivar newest: whether this was the key's newest version when it was read.
     :ivar read_at: when it was read from the store, in seconds of :func:`time.monotonic`.
     """
@@ -39,7 +42,8 @@ class Entry(NamedTuple):
     key: Key
     suite: Suite
     state: str
-    verify_key: VerifyKey
+    verify_key: VerifyKey | None
+    wrap_key: WrapKey | None
     newest: bool
     read_at: float
 
@@ -115,7 +119,8 @@ class Directory:
             key=key,
             suite=suite,
             state=version.state,
-            verify_key=VerifyKey(suite, version.public),
+            verify_key=VerifyKey(suite, version.public) if suite.use == "sign" else None,
+            wrap_key=WrapKey(suite, version.public[0]) if suite.use == "wrap" else None,
             newest=version.number == key.newest,
             read_at=time.monotonic() if now is None else now,
         )

@@ -88,7 +88,7 @@ async def _create(kms: Kms, context: Context, request: CreateRequest) -> CreateA
     answer = CreateAnswer(
         kid=str(kid),
         suite=suite.name,
-        public=[TrackKey(alg, public) for alg, public in zip(suite.track_names, version.public, strict=True)],
+        public=[TrackKey(alg, public) for alg, public in zip(suite.public_names, version.public, strict=True)],
     )
     return await _store(kms, context, request, key, version, answer)
 

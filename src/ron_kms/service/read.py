@@ -135,12 +135,12 @@ async def get(kms: Kms, context: Context, request: GetRequest) -> GetAnswer:
 
 
 def _details(kid: Kid, version: Version) -> VersionDetails:
-    tracks = SUITES[version.suite].track_names
+    names = SUITES[version.suite].public_names
     return VersionDetails(
         kid=str(kid.at(version.number)),
         suite=version.suite,
         state=version.state,
-        public=[TrackKey(alg, public) for alg, public in zip(tracks, version.public, strict=True)],
+        public=[TrackKey(alg, public) for alg, public in zip(names, version.public, strict=True)],
         created=version.created,
     )
 

@@ -113,7 +113,9 @@ async def _sign(
     slots = await unseal(kms, (entry for entry in chosen if isinstance(entry, Entry)))
     jobs = [attempt(lambda pair: _job(*pair, slots), pair) for pair in zip(items, chosen, strict=True)]
     ready = [job for job in jobs if isinstance(job, _Job)]
-    signed = iter(await kms.queue.run(sum(kms.costs[job.entry.suite.name].sign for job in ready), lambda: _run(ready)))
+    signed = iter(
+        await kms.queue.run(sum(kms.costs[job.entry.suite.name].private for job in ready), lambda: _run(ready))
+    )
     results = [job if isinstance(job, KmsError) else next(signed) for job in jobs]
     _count(kms, context, op, chosen, results)
     return results

@@ -8,7 +8,7 @@ from typing import Annotated, Literal, NamedTuple
 
 from msgspec import UNSET, Meta, UnsetType
 
-from ron_kms.crypto.signing import Verdict, judge_batch
+from ron_kms.crypto.signing import Verdict, VerifyKey, judge_batch
 from ron_kms.errors import BadRequest, KmsError, Unsupported
 from ron_kms.keys.directory import Entry
 from ron_kms.model import Kid
@@ -87,6 +87,7 @@ class VerifyBatchAnswer(Answer):
 
 class _Job(NamedTuple):
     entry: Entry
+    key: VerifyKey
     message: bytes
     sigs: list[TrackSignature]
     age_ms: int | None
@@ -123,7 +124,7 @@ async def _verify(
     jobs = [attempt(lambda pair: _job(*pair, entries, known), pair) for pair in zip(items, kids, strict=True)]
     ready = [job for job in jobs if isinstance(job, _Job)]
     judged = iter(
-        await kms.queue.run(sum(kms.costs[job.entry.suite.name].verify for job in ready), lambda: _run(ready))
+        await kms.queue.run(sum(kms.costs[job.entry.suite.name].public for job in ready), lambda: _run(ready))
     )
     results = [job if isinstance(job, KmsError) else next(judged) for job in jobs]
     _count(kms, context, op, jobs, results)
@@ -138,16 +139,14 @@ def _versioned(kid: Kid) -> Kid:
 
 def _job(item: VerifyItem, kid: Kid | KmsError, entries: Mapping[Kid, Entry | KmsError], known: set[Kid]) -> _Job:
     entry = entry_of(kid, entries)
-    if entry.key.use != "sign":
+    if entry.verify_key is None:
         raise Unsupported(f"this key is for use '{entry.key.use}' and has no signatures")
     message = signed_message(entry, item.digest, item.message)
-    return _Job(entry, message, item.sigs, entry.age_ms if entry.kid in known else None)
+    return _Job(entry, entry.verify_key, message, item.sigs, entry.age_ms if entry.kid in known else None)
 
 
 def _run(jobs: list[_Job]) -> list[VerifyAnswer]:
-    verdicts = judge_batch(
-        [(job.entry.verify_key, job.message, [(sig.alg, sig.signature) for sig in job.sigs]) for job in jobs]
-    )
+    verdicts = judge_batch([(job.key, job.message, [(sig.alg, sig.signature) for sig in job.sigs]) for job in jobs])
     return [_answer(job, verdict) for job, verdict in zip(jobs, verdicts, strict=True)]
 
 
