@@ -7,6 +7,7 @@ raises; ``ron_kms.crypto`` gives them meaning. Signatures, units and errors stan
 
 from cpython.buffer cimport PyBUF_SIMPLE, PyBuffer_Release, PyObject_GetBuffer
 from cpython.bytes cimport PyBytes_AsString, PyBytes_FromStringAndSize
+from cpython.exc cimport PyErr_CheckSignals
 from libc.errno cimport EINTR, errno
 from libc.stdint cimport uint8_t, uintptr_t
 from libc.stdlib cimport calloc, free

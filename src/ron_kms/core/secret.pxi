@@ -38,7 +38,16 @@ cdef void hkdf_sha256(uint8_t *out, const uint8_t *key, const uint8_t *info, siz
     sodium_memzero(extracted, MAC_SIZE)
 
 
-cdef int read_whole(int fd, uint8_t *buffer, size_t size, size_t *got) noexcept nogil:
+# A signal that interrupts is let through, so that waiting for a pipe can be ended by the keyboard.
+cdef int interrupted() except -1 nogil:
+    if errno != EINTR:
+        return 0
+    with gil:
+        PyErr_CheckSignals()
+    return 1
+
+
+cdef int read_whole(int fd, uint8_t *buffer, size_t size, size_t *got) except -2 nogil:
     cdef ssize_t n
     got[0] = 0
     while got[0] < size:
@@ -46,20 +55,20 @@ cdef int read_whole(int fd, uint8_t *buffer, size_t size, size_t *got) noexcept 
         if n == 0:
             return 0
         if n < 0:
-            if errno == EINTR:
+            if interrupted():
                 continue
             return -1
         got[0] += <size_t> n
     return 0
 
 
-cdef int write_whole(int fd, const uint8_t *buffer, size_t size) noexcept nogil:
+cdef int write_whole(int fd, const uint8_t *buffer, size_t size) except -2 nogil:
     cdef ssize_t n
     cdef size_t done = 0
     while done < size:
         n = c_write(fd, buffer + done, size - done)
         if n < 0:
-            if errno == EINTR:
+            if interrupted():
                 continue
             return -1
         done += <size_t> n

@@ -67,7 +67,7 @@ def wrap_info(kid: Kid, context: bytes) -> bytes:
 
 
 def seal_ad(kid: Kid, suite: str, aad: bytes) -> bytes:
-    """Associated data of sealed data: format, kid, version, suite and the caller's aad, each with its length before it."""
+    """Associated data of sealed data: format, kid, version, suite, the caller's aad, each with its length before it."""
     return _counted(
         bytes((CIPHERTEXT_FORMAT,)),
         str(kid).encode("ascii"),

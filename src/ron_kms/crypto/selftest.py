@@ -1,9 +1,9 @@
 """Known-answer and pairwise tests of every suite, run once when :mod:`ron_kms.crypto` is imported.
 
 ``known_answers.json`` has, for each signing track of liboqs, a public key from the published FIPS 204 vectors, a
-message, and a signature that an independent implementation made with that vector's seed; for each key encapsulation, the seed of
-a published vector's receiver and an HPKE message that an independent implementation made for it. What libsodium does by
-itself, the core tests.
+message, and a signature that an independent implementation made with that vector's seed; for each key encapsulation,
+the seed of a published vector's receiver and an HPKE message that an independent implementation made for it. What
+libsodium does by itself, the core tests.
 """
 
 from __future__ import annotations

@@ -1,40 +1,167 @@
-"""What the verbs that work on items share: one kid an item or for the batch, authorised and looked up item by item."""
+"""The way of an item through the service, the same for every verb that works with a key.
+
+A verb is authorised, looked up, prepared, unsealed and run for all items of a request together, and each item succeeds
+or fails by itself: an error takes the place of its item and spoils no other. A single request is a batch of one.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
-from typing import TypeVar
+import time
+from collections import Counter
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Generic, NamedTuple, ParamSpec, Protocol, TypeVar
 
 from msgspec import UNSET, UnsetType
 
 from ron_kms._core import KeySlot
-from ron_kms.errors import BadRequest, KmsError
+from ron_kms.errors import BadRequest, Internal, KmsError
 from ron_kms.keys.directory import Entry
 from ron_kms.model import Caller, Kid
 from ron_kms.service.kms import Kms
+from ron_kms.service.operation import Context
 from ron_kms.service.schema import no_such_key
 from ron_kms.store.database import Connection
 from ron_kms.store.keys import load_version
 
+
+class Item(Protocol):
+    """An item of any verb."""
+
+    @property
+    def kid(self) -> str | UnsetType: ...
+
+
+ItemT = TypeVar("ItemT", bound=Item)
+Prepared = TypeVar("Prepared")
+Result = TypeVar("Result")
+Params = ParamSpec("Params")
 T = TypeVar("T")
-A = TypeVar("A")
 
 
-def attempt(step: Callable[[A], T], argument: A) -> T | KmsError:
-    """The result of a step, or its error as a value, so that one bad item spoils no other."""
+class Work(NamedTuple, Generic[Prepared]):
+    """One item, ready to be run.
+
+    :ivar slot: the unsealed private key, for verbs that work with it.
+    :ivar age_ms: how old the entry is, where it was known before this request.
+    """
+
+    entry: Entry
+    prepared: Prepared
+    slot: KeySlot | None
+    age_ms: int | None
+
+    @property
+    def key(self) -> KeySlot:
+        """The unsealed private key."""
+        if self.slot is None:
+            raise Internal("a private key is needed and none was unsealed")
+        return self.slot
+
+
+def _as_named(_: object, kid: Kid) -> Kid:
+    return kid
+
+
+def _ok(_: object) -> str:
+    return "ok"
+
+
+@dataclass(frozen=True)
+class Verb(Generic[ItemT, Prepared, Result]):
+    """What differs from verb to verb.
+
+    :ivar private: whether it works with private keys.
+    :ivar prepare: checks that this version of the key may do it, and gives what ``run`` needs; raises KmsError.
+    :ivar run: does it for all items at once, one result an item; on a crypto thread where that pays.
+    :ivar kid: which version is meant, from the item and the kid that it names; raises KmsError.
+    :ivar outcome: how a result is counted.
+    """
+
+    private: bool
+    prepare: Callable[[ItemT, Entry], Prepared]
+    run: Callable[[list[Work[Prepared]]], Sequence[Result | KmsError]]
+    kid: Callable[[ItemT, Kid], Kid] = _as_named
+    outcome: Callable[[Result], str] = _ok
+
+    async def one(self, kms: Kms, context: Context, op: str, item: ItemT) -> Result:
+        """:raises KmsError: as it concerns this item."""
+        [result] = await self.many(kms, context, op, [item])
+        if isinstance(result, KmsError):
+            raise result
+        return result
+
+    async def many(
+        self, kms: Kms, context: Context, op: str, items: Sequence[ItemT], default: str | UnsetType = UNSET
+    ) -> list[Result | KmsError]:
+        """One result an item, in order.
+
+        :param default: the kid of items that have none.
+        :raises StoreUnavailable: something has to be read and the store cannot be asked.
+        """
+        started = time.monotonic()
+        kids = [attempt(self._named, context.caller, item, default) for item in items]
+        entries = await kms.directory.find(kid for kid in kids if isinstance(kid, Kid))
+        found = [attempt(self._prepared, item, kid, entries) for item, kid in zip(items, kids, strict=True)]
+        slots = await _unseal(kms, (pair[0] for pair in found if isinstance(pair, tuple))) if self.private else None
+        works = [attempt(_work, pair, slots, started) for pair in found]
+        ready = [work for work in works if isinstance(work, Work)]
+        done = iter(await kms.queue.run(self._micros(kms, ready), lambda: self.run(ready)))
+        results = [work if isinstance(work, KmsError) else next(done) for work in works]
+        self._count(kms, context, op, works, results)
+        return results
+
+    def _named(self, caller: Caller, item: ItemT, default: str | UnsetType) -> Kid:
+        return self.kid(item, authorised(caller, item.kid if item.kid is not UNSET else default))
+
+    def _prepared(
+        self, item: ItemT, kid: Kid | KmsError, entries: Mapping[Kid, Entry | KmsError]
+    ) -> tuple[Entry, Prepared]:
+        entry = kid if isinstance(kid, KmsError) else entries.get(kid)
+        if entry is None:
+            raise no_such_key()
+        if isinstance(entry, KmsError):
+            raise entry
+        return entry, self.prepare(item, entry)
+
+    def _micros(self, kms: Kms, works: list[Work[Prepared]]) -> float:
+        costs = (kms.costs[work.entry.suite.name] for work in works)
+        return sum(cost.private if self.private else cost.public for cost in costs)
+
+    def _count(
+        self,
+        kms: Kms,
+        context: Context,
+        op: str,
+        works: list[Work[Prepared] | KmsError],
+        results: list[Result | KmsError],
+    ) -> None:
+        outcomes = Counter(
+            (
+                "" if isinstance(work, KmsError) else work.entry.suite.name,
+                result.code if isinstance(result, KmsError) else self.outcome(result),
+            )
+            for work, result in zip(works, results, strict=True)
+        )
+        for (alg, outcome), count in outcomes.items():
+            kms.metrics.done(op, alg, outcome, count)
+            context.alg = alg or context.alg
+
+
+def attempt(step: Callable[Params, T], *args: Params.args, **kwargs: Params.kwargs) -> T | KmsError:
+    """The result of a step, or its error as a value."""
     try:
-        return step(argument)
+        return step(*args, **kwargs)
     except KmsError as error:
         return error
 
 
-def authorised(caller: Caller, own: str | UnsetType, batch: str | UnsetType = UNSET) -> Kid:
-    """The kid of an item, which goes before that of its batch; decided by its name alone, before any look-up.
+def authorised(caller: Caller, text: str | UnsetType) -> Kid:
+    """The kid that an item names; decided by its name alone, before any look-up.
 
-    :raises BadRequest: it has none, or not a valid one.
+    :raises BadRequest: there is none, or not a valid one.
     :raises NotFound: the caller's token does not cover it.
     """
-    text = own if own is not UNSET else batch
     if text is UNSET:
         raise BadRequest("the item has no kid, and neither has the batch")
     kid = Kid.parse(text)
@@ -43,22 +170,19 @@ def authorised(caller: Caller, own: str | UnsetType, batch: str | UnsetType = UN
     return kid
 
 
-async def look_up(kms: Kms, kids: Iterable[Kid | KmsError]) -> Mapping[Kid, Entry | KmsError]:
-    """The entries of those kids that were authorised."""
-    return await kms.directory.find(kid for kid in kids if isinstance(kid, Kid))
+def _work(
+    pair: tuple[Entry, Prepared] | KmsError, slots: Mapping[Kid, KeySlot | KmsError] | None, started: float
+) -> Work[Prepared]:
+    if isinstance(pair, KmsError):
+        raise pair
+    entry, prepared = pair
+    slot = None if slots is None else slots[entry.kid]
+    if isinstance(slot, KmsError):
+        raise slot
+    return Work(entry, prepared, slot, entry.age_ms if entry.read_at < started else None)
 
 
-def entry_of(kid: Kid | KmsError, entries: Mapping[Kid, Entry | KmsError]) -> Entry:
-    """:raises KmsError: what went wrong with this item so far, or NotFound where the key does not exist."""
-    entry = kid if isinstance(kid, KmsError) else entries.get(kid)
-    if entry is None:
-        raise no_such_key()
-    if isinstance(entry, KmsError):
-        raise entry
-    return entry
-
-
-async def unseal(kms: Kms, entries: Iterable[Entry]) -> Mapping[Kid, KeySlot | KmsError]:
+async def _unseal(kms: Kms, entries: Iterable[Entry]) -> Mapping[Kid, KeySlot | KmsError]:
     """The private keys of these versions; those not in memory are read and opened together, off the event loop."""
     slots: dict[Kid, KeySlot | KmsError] = {}
     sealed: list[Kid] = []

@@ -2,32 +2,19 @@
 
 from __future__ import annotations
 
-from collections import Counter
-from collections.abc import Mapping
-from typing import Annotated, NamedTuple
+from typing import Annotated
 
 from msgspec import UNSET, Meta, UnsetType
 
-from ron_kms import _core
 from ron_kms.crypto.framing import digest_message, raw_message
-from ron_kms.custody.core import sign as custody_sign
-from ron_kms.errors import BadRequest, Conflict, KeyDisabled, KmsError, Unsupported
+from ron_kms.custody import core as custody
+from ron_kms.errors import BadRequest, KmsError, Unsupported
 from ron_kms.keys.directory import Entry
-from ron_kms.model import Kid
-from ron_kms.service.items import attempt, authorised, entry_of, look_up, unseal
+from ron_kms.service.items import Verb, Work
 from ron_kms.service.kms import Kms
 from ron_kms.service.operation import Context, Operation
-from ron_kms.service.schema import (
-    ITEMS_MAX,
-    Answer,
-    Digest,
-    Failure,
-    KidText,
-    Message,
-    OpId,
-    Request,
-    TrackSignature,
-)
+from ron_kms.service.rules import require_newest, require_use
+from ron_kms.service.schema import ITEMS_MAX, Answer, Digest, Failure, KidText, Message, OpId, Request, TrackSignature
 
 
 class SignRequest(Request):
@@ -76,24 +63,15 @@ class SignBatchAnswer(Answer):
     items: list[SignResult]
 
 
-class _Job(NamedTuple):
-    entry: Entry
-    slot: _core.KeySlot
-    message: bytes
-
-
 async def sign(kms: Kms, context: Context, request: SignRequest) -> SignAnswer:
     """:raises NotFound, KeyDisabled, Conflict, BadRequest, Unsupported: as it concerns this key."""
     item = SignItem(kid=request.kid, digest=request.digest, message=request.message)
-    [result] = await _sign(kms, context, "sign", [item])
-    if isinstance(result, KmsError):
-        raise result
-    return result
+    return await SIGN.one(kms, context, "sign", item)
 
 
 async def sign_batch(kms: Kms, context: Context, request: SignBatchRequest) -> SignBatchAnswer:
     """Each item succeeds or fails by itself."""
-    results = await _sign(kms, context, "sign:batch", request.items, request.kid)
+    results = await SIGN.many(kms, context, "sign:batch", request.items, request.kid)
     return SignBatchAnswer(
         items=[
             SignResult(error=Failure.of(result))
@@ -104,42 +82,10 @@ async def sign_batch(kms: Kms, context: Context, request: SignBatchRequest) -> S
     )
 
 
-async def _sign(
-    kms: Kms, context: Context, op: str, items: list[SignItem], kid: str | UnsetType = UNSET
-) -> list[SignAnswer | KmsError]:
-    kids = [attempt(lambda item: authorised(context.caller, item.kid, kid), item) for item in items]
-    entries = await look_up(kms, kids)
-    chosen = [attempt(lambda kid: _signer(kid, entries), kid) for kid in kids]
-    slots = await unseal(kms, (entry for entry in chosen if isinstance(entry, Entry)))
-    jobs = [attempt(lambda pair: _job(*pair, slots), pair) for pair in zip(items, chosen, strict=True)]
-    ready = [job for job in jobs if isinstance(job, _Job)]
-    signed = iter(
-        await kms.queue.run(sum(kms.costs[job.entry.suite.name].private for job in ready), lambda: _run(ready))
-    )
-    results = [job if isinstance(job, KmsError) else next(signed) for job in jobs]
-    _count(kms, context, op, chosen, results)
-    return results
-
-
-def _signer(kid: Kid | KmsError, entries: Mapping[Kid, Entry | KmsError]) -> Entry:
-    """The version that signs: the newest, and only while it is enabled."""
-    entry = entry_of(kid, entries)
-    if entry.key.use != "sign":
-        raise Unsupported(f"this key is for use '{entry.key.use}' and does not sign")
-    if not entry.newest:
-        raise Conflict("only the newest version of a key signs", hint="Leave the version away, or name the newest.")
-    if entry.state != "enabled":
-        raise KeyDisabled(f"the newest version of this key is {entry.state}")
-    return entry
-
-
-def _job(item: SignItem, entry: Entry | KmsError, slots: Mapping[Kid, _core.KeySlot | KmsError]) -> _Job:
-    if isinstance(entry, KmsError):
-        raise entry
-    slot = slots[entry.kid]
-    if isinstance(slot, KmsError):
-        raise slot
-    return _Job(entry, slot, signed_message(entry, item.digest, item.message))
+def _prepare(item: SignItem, entry: Entry) -> bytes:
+    require_use(entry, "sign")
+    require_newest(entry)
+    return signed_message(entry, item.digest, item.message)
 
 
 def signed_message(entry: Entry, digest: bytes | UnsetType, message: bytes | UnsetType) -> bytes:
@@ -160,27 +106,19 @@ def signed_message(entry: Entry, digest: bytes | UnsetType, message: bytes | Uns
     return raw_message(message)
 
 
-def _run(jobs: list[_Job]) -> list[SignAnswer | KmsError]:
-    results = custody_sign([job.slot for job in jobs], [job.entry.suite for job in jobs], [job.message for job in jobs])
+def _run(works: list[Work[bytes]]) -> list[SignAnswer | KmsError]:
+    results = custody.sign(
+        [work.key for work in works], [work.entry.suite for work in works], [work.prepared for work in works]
+    )
     return [
         result
         if isinstance(result, KmsError)
-        else SignAnswer(kid=str(job.entry.kid), sigs=[TrackSignature(*signature) for signature in result])
-        for job, result in zip(jobs, results, strict=True)
+        else SignAnswer(kid=str(work.entry.kid), sigs=[TrackSignature(*signature) for signature in result])
+        for work, result in zip(works, results, strict=True)
     ]
 
 
-def _count(
-    kms: Kms, context: Context, op: str, entries: list[Entry | KmsError], results: list[SignAnswer | KmsError]
-) -> None:
-    outcomes = Counter(
-        ("" if isinstance(entry, KmsError) else entry.suite.name, result.code if isinstance(result, KmsError) else "ok")
-        for entry, result in zip(entries, results, strict=True)
-    )
-    for (alg, outcome), count in outcomes.items():
-        kms.metrics.done(op, alg, outcome, count)
-        context.alg = alg
-
+SIGN = Verb(private=True, prepare=_prepare, run=_run)
 
 OPERATIONS = (
     Operation(

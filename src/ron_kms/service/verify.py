@@ -2,19 +2,18 @@
 
 from __future__ import annotations
 
-from collections import Counter
-from collections.abc import Mapping
 from typing import Annotated, Literal, NamedTuple
 
 from msgspec import UNSET, Meta, UnsetType
 
 from ron_kms.crypto.signing import Verdict, VerifyKey, judge_batch
-from ron_kms.errors import BadRequest, KmsError, Unsupported
+from ron_kms.errors import BadRequest, Internal, KmsError
 from ron_kms.keys.directory import Entry
 from ron_kms.model import Kid
-from ron_kms.service.items import attempt, authorised, entry_of, look_up
+from ron_kms.service.items import Verb, Work
 from ron_kms.service.kms import Kms
 from ron_kms.service.operation import Context, Operation
+from ron_kms.service.rules import require_use
 from ron_kms.service.schema import ITEMS_MAX, Answer, Digest, Failure, KidText, Message, Request, TrackSignature
 from ron_kms.service.sign import signed_message
 
@@ -85,26 +84,24 @@ class VerifyBatchAnswer(Answer):
     items: list[VerifyResult]
 
 
-class _Job(NamedTuple):
-    entry: Entry
+class _Claim(NamedTuple):
     key: VerifyKey
     message: bytes
     sigs: list[TrackSignature]
-    age_ms: int | None
 
 
 async def verify(kms: Kms, context: Context, request: VerifyRequest) -> VerifyAnswer:
     """:raises NotFound, BadRequest, Unsupported: as it concerns this key. A bad signature is no error."""
     item = VerifyItem(kid=request.kid, sigs=request.sigs, digest=request.digest, message=request.message)
-    [result] = await _verify(kms, context, "verify", [item])
-    if isinstance(result, KmsError):
-        raise result
+    result = await VERIFY.one(kms, context, "verify", item)
+    _count_refusals(kms, [result])
     return result
 
 
 async def verify_batch(kms: Kms, context: Context, request: VerifyBatchRequest) -> VerifyBatchAnswer:
     """Each item is answered by itself."""
-    results = await _verify(kms, context, "verify:batch", request.items, request.kid)
+    results = await VERIFY.many(kms, context, "verify:batch", request.items, request.kid)
+    _count_refusals(kms, results)
     return VerifyBatchAnswer(
         items=[
             VerifyResult(error=Failure.of(result))
@@ -115,42 +112,28 @@ async def verify_batch(kms: Kms, context: Context, request: VerifyBatchRequest) 
     )
 
 
-async def _verify(
-    kms: Kms, context: Context, op: str, items: list[VerifyItem], kid: str | UnsetType = UNSET
-) -> list[VerifyAnswer | KmsError]:
-    kids = [attempt(lambda item: _versioned(authorised(context.caller, item.kid, kid)), item) for item in items]
-    known = {kid for kid in kids if isinstance(kid, Kid) and kms.directory.cached(kid) is not None}
-    entries = await look_up(kms, kids)
-    jobs = [attempt(lambda pair: _job(*pair, entries, known), pair) for pair in zip(items, kids, strict=True)]
-    ready = [job for job in jobs if isinstance(job, _Job)]
-    judged = iter(
-        await kms.queue.run(sum(kms.costs[job.entry.suite.name].public for job in ready), lambda: _run(ready))
-    )
-    results = [job if isinstance(job, KmsError) else next(judged) for job in jobs]
-    _count(kms, context, op, jobs, results)
-    return results
-
-
-def _versioned(kid: Kid) -> Kid:
+def _versioned(_: VerifyItem, kid: Kid) -> Kid:
     if kid.version is None:
         raise BadRequest("verify needs the kid with its version, as sign has answered it")
     return kid
 
 
-def _job(item: VerifyItem, kid: Kid | KmsError, entries: Mapping[Kid, Entry | KmsError], known: set[Kid]) -> _Job:
-    entry = entry_of(kid, entries)
+def _prepare(item: VerifyItem, entry: Entry) -> _Claim:
+    require_use(entry, "sign")
     if entry.verify_key is None:
-        raise Unsupported(f"this key is for use '{entry.key.use}' and has no signatures")
-    message = signed_message(entry, item.digest, item.message)
-    return _Job(entry, entry.verify_key, message, item.sigs, entry.age_ms if entry.kid in known else None)
+        raise Internal("a signing key without its public half")
+    return _Claim(entry.verify_key, signed_message(entry, item.digest, item.message), item.sigs)
 
 
-def _run(jobs: list[_Job]) -> list[VerifyAnswer]:
-    verdicts = judge_batch([(job.key, job.message, [(sig.alg, sig.signature) for sig in job.sigs]) for job in jobs])
-    return [_answer(job, verdict) for job, verdict in zip(jobs, verdicts, strict=True)]
+def _run(works: list[Work[_Claim]]) -> list[VerifyAnswer]:
+    claims = [work.prepared for work in works]
+    verdicts = judge_batch(
+        [(claim.key, claim.message, [(sig.alg, sig.signature) for sig in claim.sigs]) for claim in claims]
+    )
+    return [_answer(work, verdict) for work, verdict in zip(works, verdicts, strict=True)]
 
 
-def _answer(job: _Job, verdict: Verdict) -> VerifyAnswer:
+def _answer(work: Work[_Claim], verdict: Verdict) -> VerifyAnswer:
     ok = verdict.satisfies("or")
     details = VerifyDetails(
         checked=list(verdict.checked),
@@ -158,7 +141,7 @@ def _answer(job: _Job, verdict: Verdict) -> VerifyAnswer:
         satisfied_mode=_strictest(verdict),
         reason=UNSET if ok else "bad_signature" if verdict.checked else "missing_track",
     )
-    return VerifyAnswer(ok=ok, details=details, cache_age_ms=job.age_ms)
+    return VerifyAnswer(ok=ok, details=details, cache_age_ms=work.age_ms)
 
 
 def _strictest(verdict: Verdict) -> Literal["or", "and", "pq_only"] | UnsetType:
@@ -170,23 +153,17 @@ def _strictest(verdict: Verdict) -> Literal["or", "and", "pq_only"] | UnsetType:
     return "or" if verdict.satisfies("or") else UNSET
 
 
-def _count(
-    kms: Kms, context: Context, op: str, jobs: list[_Job | KmsError], results: list[VerifyAnswer | KmsError]
-) -> None:
-    outcomes: Counter[tuple[str, str]] = Counter()
-    for job, result in zip(jobs, results, strict=True):
-        alg = "" if isinstance(job, KmsError) else job.entry.suite.name
-        if isinstance(result, KmsError):
-            outcomes[alg, result.code] += 1
-        elif result.details.reason is UNSET:
-            outcomes[alg, "ok"] += 1
-        else:
-            outcomes[alg, result.details.reason] += 1
+def _count_refusals(kms: Kms, results: list[VerifyAnswer | KmsError]) -> None:
+    for result in results:
+        if isinstance(result, VerifyAnswer) and result.details.reason is not UNSET:
             kms.metrics.reject(result.details.reason)
-    for (alg, outcome), count in outcomes.items():
-        kms.metrics.done(op, alg, outcome, count)
-        context.alg = alg
 
+
+def _outcome(answer: VerifyAnswer) -> str:
+    return "ok" if answer.details.reason is UNSET else answer.details.reason
+
+
+VERIFY = Verb(private=False, prepare=_prepare, run=_run, kid=_versioned, outcome=_outcome)
 
 OPERATIONS = (
     Operation(

@@ -1,0 +1,33 @@
+"""What a version of a key may be asked for, by the key's use and the version's state."""
+
+from __future__ import annotations
+
+from ron_kms.errors import Conflict, KeyDisabled, Unsupported
+from ron_kms.keys.directory import Entry
+from ron_kms.model import Use
+
+
+def require_use(entry: Entry, use: Use) -> None:
+    """:raises Unsupported: the key is for another use."""
+    if entry.key.use != use:
+        raise Unsupported(f"this key is for use '{entry.key.use}', not '{use}'")
+
+
+def require_newest(entry: Entry) -> None:
+    """For whatever makes something new under a key: signing, wrapping, sealing.
+
+    :raises Conflict: this is not the key's newest version.
+    :raises KeyDisabled: the newest is not enabled; no older one takes its place.
+    """
+    if not entry.newest:
+        raise Conflict("only the newest version of a key does this", hint="Leave the version away, or name the newest.")
+    require_enabled(entry)
+
+
+def require_enabled(entry: Entry) -> None:
+    """For private operations.
+
+    :raises KeyDisabled: the version is not enabled.
+    """
+    if entry.state != "enabled":
+        raise KeyDisabled(f"version {entry.kid.version} of this key is {entry.state}")
