@@ -14,6 +14,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from ron_kms.crypto.signing import Signature, SigningKey, VerifyKey, verify_batch
+from ron_kms.crypto.wrapping import UnwrapKey, WrapKey, wrap_batch
 from ron_kms.errors import (
     BadRequest,
     CallerError,
@@ -55,9 +56,12 @@ __all__ = [
     "StoreCorrupt",
     "StoreUnavailable",
     "Unsupported",
+    "UnwrapKey",
     "VerifyKey",
+    "WrapKey",
     "open",
     "verify_batch",
+    "wrap_batch",
 ]
 
 

@@ -1,8 +1,8 @@
 """The native core: guarded key memory, and batch loops over liboqs and libsodium with the GIL released.
 
 Internal to ron-kms; :mod:`ron_kms.crypto` and :mod:`ron_kms.custody` give it meaning. Messages, signatures and keys are
-read in place through the buffer protocol (bytes, bytearray, memoryview, mmap); a writable buffer must not be changed while
-a call runs.
+read in place through the buffer protocol (bytes, bytearray, memoryview, mmap); a writable buffer must not be changed
+while a call runs.
 """
 
 from collections.abc import Iterable, Sequence
@@ -41,7 +41,7 @@ class SignatureScheme(Scheme):
     """A signing suite in compiled form: one or two tracks.
 
     :param names: ``Ed25519`` (libsodium, RFC 8032) or a name of liboqs, such as ``ML-DSA-65`` (FIPS 204).
-    :param context: the context string of FIPS 204 for the ML-DSA tracks, at most 255 bytes; every suite uses the empty one.
+    :param context: FIPS 204's context string for the ML-DSA tracks, at most 255 bytes; every suite uses the empty one.
     :raises CoreError: liboqs was built without one of them.
     """
 
@@ -204,7 +204,7 @@ class SecretKey(_Guarded):
     def check(self, data: bytes, tag: bytes) -> bool:
         """Whether ``tag`` is :meth:`mac` of ``data``, in constant time."""
     def chain(self, parts: Sequence[bytes]) -> bytes:
-        """The signature of a macaroon whose identifier and caveats are ``parts``, 32 bytes, as libmacaroons computes it."""
+        """The signature of a macaroon of these parts, identifier and caveats, as libmacaroons computes it; 32 bytes."""
     def check_chain(self, parts: Sequence[bytes], tag: bytes) -> bool:
         """Whether ``tag`` is :meth:`chain` of ``parts``, in constant time."""
     def seal_key(self, key: SecretKey, ad: bytes) -> bytes:

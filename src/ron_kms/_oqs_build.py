@@ -1,6 +1,7 @@
 """cffi source of ``ron_kms._oqs``: exactly the functions of liboqs that ron-kms calls.
 
-The native core takes their addresses (``ffi.addressof(lib, "OQS_SIG_keypair")``) and calls them in loops that hold no GIL.
+The native core takes their addresses (``ffi.addressof(lib, "OQS_SIG_keypair")``) and calls them in loops that hold no
+GIL.
 ``setup.py`` compiles the module and links it with a static liboqs.
 """
 

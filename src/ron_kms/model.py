@@ -1,6 +1,6 @@
 """The nouns of ron-kms: kid, key, version, caller.
 
-Plain immutable values without behaviour of their own beyond parsing and comparing names; every floor above speaks in them.
+Plain immutable values without behaviour of their own beyond parsing and comparing names; all floors above use them.
 """
 
 from __future__ import annotations
@@ -53,8 +53,8 @@ class Kid(NamedTuple):
         """The kid without its version."""
         return f"{self.tenant}/{self.purpose}/{self.uuid}"
 
-    def at(self, version: int) -> Kid:
-        """The same key at one version."""
+    def at(self, version: int | None) -> Kid:
+        """The same key at one version, or at none."""
         return Kid(self.tenant, self.purpose, self.uuid, version)
 
     def __str__(self) -> str:

@@ -28,11 +28,11 @@ class WrapKey:
     b'data key'
     """
 
-    __slots__ = ("_native", "_suite")
+    __slots__ = ("_suite", "native")
 
     def __init__(self, suite: Suite, public: bytes) -> None:
         self._suite = suite
-        self._native = _core.PublicKey(suite.scheme, [public])
+        self.native = _core.PublicKey(suite.scheme, [public])
 
     @classmethod
     def from_bytes(cls, suite: str, public: bytes) -> WrapKey:
@@ -51,12 +51,12 @@ class WrapKey:
     @property
     def public(self) -> bytes:
         """The raw public key."""
-        return self._native.public_keys[0]
+        return self.native.public_keys[0]
 
     @property
     def fingerprint(self) -> str:
         """16 hexadecimal digits that name this key."""
-        return self._native.fingerprint
+        return self.native.fingerprint
 
     def wrap(self, plaintext: Buffer, info: Buffer = b"") -> bytes:
         """Encrypt to this key.
@@ -77,7 +77,7 @@ class WrapKey:
 def wrap_batch(items: Sequence[tuple[WrapKey, Buffer, Buffer]]) -> list[bytes | BadRequest | TypeError]:
     """Encrypt each item (key, plaintext, info), the GIL released for the whole batch; an error is its item's result."""
     results = _core.hpke_seal(
-        [key._native for key, _, _ in items], [info for *_, info in items], [p for _, p, _ in items]
+        [key.native for key, _, _ in items], [info for *_, info in items], [p for _, p, _ in items]
     )
     return [_outcome(result) for result in results]
 

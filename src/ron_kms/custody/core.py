@@ -14,6 +14,7 @@ from ron_kms import _core
 from ron_kms.crypto.framing import blob_ad
 from ron_kms.crypto.signing import Signature
 from ron_kms.crypto.suites import SUITES, Suite
+from ron_kms.crypto.wrapping import WrapKey
 from ron_kms.errors import ConfigurationError, Internal, StoreCorrupt
 from ron_kms.model import Kid, Version
 from ron_kms.root.handle import StoreKeys
@@ -107,6 +108,37 @@ def sign(
         tuple(map(Signature, suite.public_names, result)) if isinstance(result, tuple) else Internal(str(result))
         for suite, result in zip(suites, _core.sign(slots, messages), strict=True)
     ]
+
+
+def unwrap(slots: Sequence[_core.KeySlot], infos: Sequence[bytes], wrapped: Sequence[bytes]) -> list[bytes | None]:
+    """Open HPKE messages; None stands for one that does not open, whatever the cause."""
+    return _opened(_core.hpke_open(slots, infos, wrapped))
+
+
+def rewrap(
+    slots: Sequence[_core.KeySlot],
+    infos: Sequence[bytes],
+    wrapped: Sequence[bytes],
+    keys: Sequence[WrapKey],
+    new_infos: Sequence[bytes],
+) -> list[bytes | None]:
+    """Open HPKE messages and wrap what is in them for other keys, without it ever leaving the core."""
+    return _opened(_core.hpke_rewrap(slots, infos, wrapped, [key.native for key in keys], new_infos))
+
+
+def seal(slots: Sequence[_core.KeySlot], ads: Sequence[bytes], plaintexts: Sequence[bytes]) -> list[bytes | Internal]:
+    """Encrypt under kept keys: nonce, ciphertext, tag."""
+    results = _core.aead_seal(slots, ads, plaintexts)
+    return [result if isinstance(result, bytes) else Internal(str(result)) for result in results]
+
+
+def unseal_data(slots: Sequence[_core.KeySlot], ads: Sequence[bytes], sealed: Sequence[bytes]) -> list[bytes | None]:
+    """Decrypt what :func:`seal` made; None stands for what does not open, whatever the cause."""
+    return _opened(_core.aead_open(slots, ads, sealed))
+
+
+def _opened(results: Sequence[bytes | Exception]) -> list[bytes | None]:
+    return [result if isinstance(result, bytes) else None for result in results]
 
 
 def affordable_slots(wanted: int) -> int:

@@ -9,7 +9,7 @@ import msgspec
 from blake3 import blake3
 from msgspec import UNSET, Meta, UnsetType
 
-from ron_kms.crypto.suites import find, names
+from ron_kms.crypto.suites import DEFAULTS, find, names
 from ron_kms.errors import KmsError, NoCapability
 from ron_kms.model import Key, Kid, Use, Version, new_uuid
 from ron_kms.service.kms import Kms
@@ -29,15 +29,17 @@ Labels = Annotated[
 ]
 
 
+_SUITES = "; ".join(f"to {use}: {', '.join(names(use))}; by default {suite}" for use, suite in DEFAULTS.items())
+SuiteName = Annotated[str, Meta(max_length=64, description=f"What it is made of. {_SUITES}.", examples=["hybrid"])]
+
+
 class CreateRequest(Request):
     """Repeating a request with its ``op_id`` within 7 days gives the first answer again and makes no second key."""
 
     tenant: Name
     purpose: Name
-    use: Annotated[Use, Meta(description="What the key is for; this version makes keys to `sign` with.")]
-    suite: Annotated[
-        str, Meta(max_length=64, description=f"To sign with: {', '.join(names('sign'))}.", examples=["hybrid"])
-    ] = "hybrid"
+    use: Annotated[Use, Meta(description="What the key is for, for all its life.")]
+    suite: SuiteName | UnsetType = UNSET
     labels: Labels | UnsetType = UNSET
     raw_messages: Annotated[
         bool, Meta(description="Whether the key signs messages themselves, not only digests; fixed for its life.")
@@ -71,7 +73,7 @@ async def create(kms: Kms, context: Context, request: CreateRequest) -> CreateAn
 async def _create(kms: Kms, context: Context, request: CreateRequest) -> CreateAnswer:
     if not context.caller.may_create(request.tenant, request.purpose):
         raise NoCapability("this token may not make keys of this tenant and purpose")
-    suite = find(request.use, request.suite)
+    suite = find(request.use, DEFAULTS[request.use] if request.suite is UNSET else request.suite)
     context.alg = suite.name
     kid = Kid(request.tenant, request.purpose, new_uuid(), 1)
     version = await kms.queue.run(kms.costs[suite.name].generate, lambda: kms.custodian.create(kid, suite))

@@ -20,7 +20,7 @@ from ron_kms.keys.directory import Entry
 from ron_kms.model import Caller, Kid
 from ron_kms.service.kms import Kms
 from ron_kms.service.operation import Context
-from ron_kms.service.schema import no_such_key
+from ron_kms.service.schema import does_not_open, no_such_key
 from ron_kms.store.database import Connection
 from ron_kms.store.keys import load_version
 
@@ -75,6 +75,8 @@ class Verb(Generic[ItemT, Prepared, Result]):
     :ivar prepare: checks that this version of the key may do it, and gives what ``run`` needs; raises KmsError.
     :ivar run: does it for all items at once, one result an item; on a crypto thread where that pays.
     :ivar kid: which version is meant, from the item and the kid that it names; raises KmsError.
+    :ivar opens: whether that version comes out of a ciphertext; then one that a key never had is a ciphertext that does
+        not open.
     :ivar outcome: how a result is counted.
     """
 
@@ -82,6 +84,7 @@ class Verb(Generic[ItemT, Prepared, Result]):
     prepare: Callable[[ItemT, Entry], Prepared]
     run: Callable[[list[Work[Prepared]]], Sequence[Result | KmsError]]
     kid: Callable[[ItemT, Kid], Kid] = _as_named
+    opens: bool = False
     outcome: Callable[[Result], str] = _ok
 
     async def one(self, kms: Kms, context: Context, op: str, item: ItemT) -> Result:
@@ -101,7 +104,7 @@ class Verb(Generic[ItemT, Prepared, Result]):
         """
         started = time.monotonic()
         kids = [attempt(self._named, context.caller, item, default) for item in items]
-        entries = await kms.directory.find(kid for kid in kids if isinstance(kid, Kid))
+        entries = await self._entries(kms, [kid for kid in kids if isinstance(kid, Kid)])
         found = [attempt(self._prepared, item, kid, entries) for item, kid in zip(items, kids, strict=True)]
         slots = await _unseal(kms, (pair[0] for pair in found if isinstance(pair, tuple))) if self.private else None
         works = [attempt(_work, pair, slots, started) for pair in found]
@@ -113,6 +116,14 @@ class Verb(Generic[ItemT, Prepared, Result]):
 
     def _named(self, caller: Caller, item: ItemT, default: str | UnsetType) -> Kid:
         return self.kid(item, authorised(caller, item.kid if item.kid is not UNSET else default))
+
+    async def _entries(self, kms: Kms, kids: list[Kid]) -> Mapping[Kid, Entry | KmsError]:
+        entries = await kms.directory.find(kids)
+        missing = [kid for kid in kids if kid not in entries] if self.opens else []
+        if missing:
+            keys = await kms.directory.find(kid.at(None) for kid in missing)
+            entries.update((kid, does_not_open()) for kid in missing if kid.at(None) in keys)
+        return entries
 
     def _prepared(
         self, item: ItemT, kid: Kid | KmsError, entries: Mapping[Kid, Entry | KmsError]

@@ -16,8 +16,30 @@ from ron_kms.service.create import CreateRequest, create
 from ron_kms.service.operation import Context
 from ron_kms.service.read import GetAnswer, GetRequest, ListAnswer, ListRequest, get, list_all
 from ron_kms.service.schema import TrackSignature, request_of
+from ron_kms.service.seal import (
+    OpenBatchRequest,
+    OpenRequest,
+    OpenResult,
+    SealAnswer,
+    SealBatchRequest,
+    SealRequest,
+    SealResult,
+    open_many,
+    open_one,
+    seal,
+    seal_many,
+)
 from ron_kms.service.sign import SignAnswer, SignBatchRequest, SignRequest, SignResult, sign, sign_batch
 from ron_kms.service.start import KEY_SLOTS, start
+from ron_kms.service.unwrap import (
+    UnwrapBatchRequest,
+    UnwrapRequest,
+    UnwrapResult,
+    rewrap,
+    rewrap_many,
+    unwrap,
+    unwrap_many,
+)
 from ron_kms.service.verify import (
     VerifyAnswer,
     VerifyBatchRequest,
@@ -26,6 +48,7 @@ from ron_kms.service.verify import (
     verify,
     verify_batch,
 )
+from ron_kms.service.wrap import WrapAnswer, WrapBatchRequest, WrapRequest, WrapResult, wrap, wrap_many
 from ron_kms.store.bootstrap import open_store
 
 T = TypeVar("T")
@@ -57,14 +80,14 @@ class LocalKms:
         tenant: str,
         purpose: str,
         use: Use = "sign",
-        suite: str = "hybrid",
+        suite: str | None = None,
         labels: Mapping[str, str] | None = None,
         raw_messages: bool = False,
         op_id: str | None = None,
     ) -> str:
         """Make a key and return the kid of its first version; :meth:`get` has its public keys.
 
-        :param suite: such as ``ed25519``, ``ml-dsa-65`` or ``hybrid``.
+        :param suite: such as ``ed25519``, ``ml-dsa-65`` or ``hybrid``; by default the hybrid one, to seal XChaCha20.
         :param raw_messages: whether it signs messages themselves, not only digests.
         :param op_id: a UUID; repeating the call with it within 7 days makes no second key.
         :raises BadRequest: a name is malformed.
@@ -132,6 +155,74 @@ class LocalKms:
         listed = [{**item, "sigs": _tracks(item.get("sigs", ()))} for item in items]
         fields = {"items": listed, "kid": kid}
         return _run(verify_batch(self._kms, _context(), request_of(VerifyBatchRequest, fields))).items
+
+    def wrap(
+        self, kid: str, *, plaintext: bytes | None = None, size: int | None = None, context: bytes = b""
+    ) -> WrapAnswer:
+        """Wrap a data key, given or freshly made with ``size`` bytes, for the key's newest version.
+
+        :raises NotFound: there is no such key.
+        :raises KeyDisabled, Conflict: the version may not wrap.
+        """
+        fields = {"kid": kid, "plaintext": plaintext, "size": size, "context": context}
+        return _run(wrap(self._kms, _context(), request_of(WrapRequest, fields)))
+
+    def wrap_batch(self, items: Sequence[Mapping[str, Any]], *, kid: str | None = None) -> list[WrapResult]:
+        """Wrap up to 1,024 data keys; items have the fields of :meth:`wrap`."""
+        fields = {"items": items, "kid": kid}
+        return _run(wrap_many(self._kms, _context(), request_of(WrapBatchRequest, fields))).items
+
+    def unwrap(self, kid: str, wrapped: bytes, *, context: bytes = b"") -> bytes:
+        """Open a wrapped data key with the version that it names.
+
+        :raises BadRequest: it does not open, whatever the cause.
+        :raises KeyDisabled: the version may not open.
+        """
+        fields = {"kid": kid, "wrapped": wrapped, "context": context}
+        return _run(unwrap(self._kms, _context(), request_of(UnwrapRequest, fields))).plaintext
+
+    def unwrap_batch(self, items: Sequence[Mapping[str, Any]], *, kid: str | None = None) -> list[UnwrapResult]:
+        """Open up to 1,024 wrapped data keys; items have the fields of :meth:`unwrap`."""
+        fields = {"items": items, "kid": kid}
+        return _run(unwrap_many(self._kms, _context(), request_of(UnwrapBatchRequest, fields))).items
+
+    def rewrap(self, kid: str, wrapped: bytes, *, context: bytes = b"") -> WrapAnswer:
+        """Wrap a wrapped data key anew for the newest version, without showing it."""
+        fields = {"kid": kid, "wrapped": wrapped, "context": context}
+        return _run(rewrap(self._kms, _context(), request_of(UnwrapRequest, fields)))
+
+    def rewrap_batch(self, items: Sequence[Mapping[str, Any]], *, kid: str | None = None) -> list[WrapResult]:
+        """Rewrap up to 1,024 data keys; items have the fields of :meth:`rewrap`."""
+        fields = {"items": items, "kid": kid}
+        return _run(rewrap_many(self._kms, _context(), request_of(UnwrapBatchRequest, fields))).items
+
+    def seal(self, kid: str, plaintext: bytes, *, aad: bytes = b"") -> SealAnswer:
+        """Encrypt and authenticate data under the key's newest version.
+
+        :raises NotFound: there is no such key.
+        :raises KeyDisabled, Conflict: the version may not seal.
+        """
+        fields = {"kid": kid, "plaintext": plaintext, "aad": aad}
+        return _run(seal(self._kms, _context(), request_of(SealRequest, fields)))
+
+    def seal_batch(self, items: Sequence[Mapping[str, Any]], *, kid: str | None = None) -> list[SealResult]:
+        """Seal up to 1,024 items; they have the fields of :meth:`seal`."""
+        fields = {"items": items, "kid": kid}
+        return _run(seal_many(self._kms, _context(), request_of(SealBatchRequest, fields))).items
+
+    def open(self, kid: str, sealed: bytes, *, aad: bytes = b"") -> bytes:
+        """Open sealed data with the version that they name.
+
+        :raises BadRequest: they do not open, whatever the cause.
+        :raises KeyDisabled: the version may not open.
+        """
+        fields = {"kid": kid, "sealed": sealed, "aad": aad}
+        return _run(open_one(self._kms, _context(), request_of(OpenRequest, fields))).plaintext
+
+    def open_batch(self, items: Sequence[Mapping[str, Any]], *, kid: str | None = None) -> list[OpenResult]:
+        """Open up to 1,024 sealed items; they have the fields of :meth:`open`."""
+        fields = {"items": items, "kid": kid}
+        return _run(open_many(self._kms, _context(), request_of(OpenBatchRequest, fields))).items
 
     def close(self) -> None:
         """Close the store and wipe every key."""

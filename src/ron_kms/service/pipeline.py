@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
-from ron_kms.service import create, read, sign, verify
+from ron_kms.service import create, read, seal, sign, unwrap, verify, wrap
 from ron_kms.service.operation import Operation
 
 # The busiest first.
 OPERATIONS: tuple[Operation, ...] = (
     *sign.OPERATIONS,
     *verify.OPERATIONS,
+    *wrap.OPERATIONS,
+    *unwrap.OPERATIONS,
+    *seal.OPERATIONS,
     *create.OPERATIONS,
     *read.OPERATIONS,
 )

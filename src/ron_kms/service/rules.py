@@ -31,3 +31,11 @@ def require_enabled(entry: Entry) -> None:
     """
     if entry.state != "enabled":
         raise KeyDisabled(f"version {entry.kid.version} of this key is {entry.state}")
+
+
+def require_openable(entry: Entry) -> None:
+    """For opening what was wrapped for a version or sealed under it, which need not be the newest.
+
+    :raises KeyDisabled: the version is not enabled.
+    """
+    require_enabled(entry)

@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Annotated, Any, TypeVar
 
 import msgspec
 from msgspec import Meta
 
-from ron_kms.crypto.framing import DIGEST_SIZE, MESSAGE_MAX
+from ron_kms.crypto.framing import CONTEXT_MAX, DIGEST_SIZE, MESSAGE_MAX
 from ron_kms.errors import BadRequest, KmsError, NotFound
 from ron_kms.model import NAME_PATTERN
 
 R = TypeVar("R", bound="Request")
+A = TypeVar("A", bound="Answer")
 
 ITEMS_MAX = 1024
 
@@ -48,6 +49,11 @@ Message = Annotated[
         description="The message itself, up to 64 KiB, for keys with `raw_messages`; never beginning with `ron-kms-`.",
     ),
 ]
+Secret = Annotated[bytes, Meta(max_length=MESSAGE_MAX, description="Up to 64 KiB.")]
+Ciphertext = Annotated[bytes, Meta(max_length=MESSAGE_MAX + 4096, description="As it was answered.")]
+Bound = Annotated[
+    bytes, Meta(max_length=CONTEXT_MAX, description="Up to 1 KiB that has to be given again, unchanged, to open it.")
+]
 OpId = Annotated[
     str,
     Meta(
@@ -82,6 +88,22 @@ class Failure(msgspec.Struct, frozen=True):
     @classmethod
     def of(cls, error: KmsError) -> Failure:
         return cls(error.code, error.message, error.retryable, error.hint)
+
+
+def each(type_: type[A], results: Sequence[msgspec.Struct | KmsError]) -> list[A]:
+    """The items of a batch's answer: what a single request would have been answered, or the ``error`` in its place."""
+    return [
+        type_(error=Failure.of(result)) if isinstance(result, KmsError) else type_(**msgspec.structs.asdict(result))
+        for result in results
+    ]
+
+
+def does_not_open() -> BadRequest:
+    """The one answer for whatever is wrong with a ciphertext: key, version, context, associated data or any bit."""
+    return BadRequest(
+        "the ciphertext does not open",
+        hint="Check the key, the context or aad, and that nothing was cut off or changed.",
+    )
 
 
 def no_such_key() -> NotFound:

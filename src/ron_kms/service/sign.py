@@ -14,7 +14,18 @@ from ron_kms.service.items import Verb, Work
 from ron_kms.service.kms import Kms
 from ron_kms.service.operation import Context, Operation
 from ron_kms.service.rules import require_newest, require_use
-from ron_kms.service.schema import ITEMS_MAX, Answer, Digest, Failure, KidText, Message, OpId, Request, TrackSignature
+from ron_kms.service.schema import (
+    ITEMS_MAX,
+    Answer,
+    Digest,
+    Failure,
+    KidText,
+    Message,
+    OpId,
+    Request,
+    TrackSignature,
+    each,
+)
 
 
 class SignRequest(Request):
@@ -72,14 +83,7 @@ async def sign(kms: Kms, context: Context, request: SignRequest) -> SignAnswer:
 async def sign_batch(kms: Kms, context: Context, request: SignBatchRequest) -> SignBatchAnswer:
     """Each item succeeds or fails by itself."""
     results = await SIGN.many(kms, context, "sign:batch", request.items, request.kid)
-    return SignBatchAnswer(
-        items=[
-            SignResult(error=Failure.of(result))
-            if isinstance(result, KmsError)
-            else SignResult(kid=result.kid, sigs=result.sigs)
-            for result in results
-        ]
-    )
+    return SignBatchAnswer(items=each(SignResult, results))
 
 
 def _prepare(item: SignItem, entry: Entry) -> bytes:

@@ -14,7 +14,7 @@ from ron_kms.service.items import Verb, Work
 from ron_kms.service.kms import Kms
 from ron_kms.service.operation import Context, Operation
 from ron_kms.service.rules import require_use
-from ron_kms.service.schema import ITEMS_MAX, Answer, Digest, Failure, KidText, Message, Request, TrackSignature
+from ron_kms.service.schema import ITEMS_MAX, Answer, Digest, Failure, KidText, Message, Request, TrackSignature, each
 from ron_kms.service.sign import signed_message
 
 _SIGS_MAX = 8
@@ -102,14 +102,7 @@ async def verify_batch(kms: Kms, context: Context, request: VerifyBatchRequest) 
     """Each item is answered by itself."""
     results = await VERIFY.many(kms, context, "verify:batch", request.items, request.kid)
     _count_refusals(kms, results)
-    return VerifyBatchAnswer(
-        items=[
-            VerifyResult(error=Failure.of(result))
-            if isinstance(result, KmsError)
-            else VerifyResult(ok=result.ok, details=result.details, cache_age_ms=result.cache_age_ms)
-            for result in results
-        ]
-    )
+    return VerifyBatchAnswer(items=each(VerifyResult, results))
 
 
 def _versioned(_: VerifyItem, kid: Kid) -> Kid:
