@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import time
 
 import msgspec
 import pytest
@@ -110,9 +111,19 @@ def test_an_unforeseen_error_tells_the_client_nothing_and_the_log_where(edge: Ed
     assert b"SECRET" not in answer.content
     assert b"RuntimeError" not in answer.content
     (entry,) = logs
-    assert (entry["log_level"], entry["request_id"], entry["op"]) == ("error", "abc", "fail")
+    assert (entry["log_level"], entry["code"], entry["request_id"], entry["op"]) == ("error", "Internal", "abc", "fail")
     assert any("call.py" in line for line in entry["trace"])
     assert "SECRET" not in str(entry)
+
+
+def test_a_flood_of_failures_is_not_a_flood_of_log_lines(edge: Edge) -> None:
+    with capture_logs() as logs:
+        for _ in range(50):
+            edge.post("/v1/kms/fail", {"how": "StoreUnavailable"})
+            edge.post("/v1/kms/fail", {"how": "Conflict"})
+        time.sleep(1.01)
+        edge.post("/v1/kms/fail", {"how": "StoreUnavailable"})
+    assert [(entry["code"], entry["untold"]) for entry in logs] == [("StoreUnavailable", 0), ("StoreUnavailable", 49)]
 
 
 @pytest.mark.parametrize(

@@ -118,7 +118,10 @@ def test_contradictions() -> None:
 
 
 def test_files_that_cannot_be_read_are_named_by_their_origin(tmp_path: Path) -> None:
-    assert _fault({"config": str(tmp_path / "none")}, {}) == "the file of --config cannot be read: No such file or directory"
+    assert (
+        _fault({"config": str(tmp_path / "none")}, {})
+        == "the file of --config cannot be read: No such file or directory"
+    )
     (tmp_path / "bad").write_text("[[[")
     assert _fault({}, {"KMS_CONFIG": str(tmp_path / "bad")}) == "the file of KMS_CONFIG is not TOML"
 

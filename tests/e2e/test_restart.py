@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import os
+import signal
 import threading
+import time
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -10,7 +14,7 @@ import httpx
 import pytest
 
 from tests.e2e.service import Service
-from tests.e2e.wire import MSGPACK, Client, digest_of, narrowed
+from tests.e2e.wire import MSGPACK, Answer, Client, digest_of, narrowed
 
 DIGEST = digest_of("a document")
 OP_ID = "11111111-2222-4333-8444-55555555555%d"
@@ -36,14 +40,13 @@ def test_keys_and_tokens_are_there_after_a_restart(data_dir: Path) -> None:
 
 def test_a_key_that_was_answered_survives_a_kill_at_once(data_dir: Path) -> None:
     with Service(data_dir) as service:
-        for _ in range(2):
-            with service.client() as client:
-                kid = client.create("ed25519+ml-dsa-65")
-            service.kill()
-            service.start()
-            with service.client() as client:
-                sigs = client.post("sign", kid=kid, digest=DIGEST).good()["sigs"]
-                assert client.post("verify", kid=kid, digest=DIGEST, sigs=sigs).good()["ok"] is True
+        with service.client() as client:
+            kid = client.create("ed25519+ml-dsa-65")
+        service.kill()
+        service.start()
+        with service.client() as client:
+            sigs = client.post("sign", kid=kid, digest=DIGEST).good()["sigs"]
+            assert client.post("verify", kid=kid, digest=DIGEST, sigs=sigs).good()["ok"] is True
 
 
 def test_a_kill_while_keys_are_made_loses_none_that_was_answered(data_dir: Path) -> None:
@@ -114,6 +117,35 @@ def test_an_op_id_sent_many_times_at_once_makes_one_key(service: Service) -> Non
     assert {answer.code for answer in answers if answer.status != 201} <= {"Conflict"}
     with service.client() as client:
         assert len(client.get("keys", prefix="acme/race").good()["keys"]) == 1
+
+
+def test_a_stop_refuses_new_requests_and_finishes_the_one_it_has(data_dir: Path) -> None:
+    more = threading.Event()
+    answers: list[Answer] = []
+
+    with Service(data_dir) as service, service.client() as client:
+        body = client.encode({"kid": client.create(), "digest": DIGEST})
+
+        def slowly() -> Iterator[bytes]:
+            yield body[:20]
+            more.wait(10)
+            yield body[20:]
+
+        thread = threading.Thread(target=lambda: answers.append(client.call("POST", "/v1/kms/sign", slowly())))
+        thread.start()
+        client.get("keys").good()
+        os.kill(service.pid, signal.SIGTERM)
+        deadline = time.monotonic() + 2.5
+        late = client.get("keys")
+        while late.status == 200 and time.monotonic() < deadline:
+            late = client.get("keys")
+        assert (late.status, late.code, late.headers["retry-after"]) == (503, "ShuttingDown", "1")
+        with pytest.raises(httpx.ConnectError):
+            service.client().get("keys")
+        more.set()
+        thread.join(10)
+        assert service.stop() == 0
+    assert "sigs" in answers[0].good()
 
 
 @pytest.mark.parametrize("workers", [1, 2])

@@ -326,9 +326,11 @@ def test_too_many_connections() -> None:
         held = [Client(edge.port) for _ in range(3)]
         try:
             assert all(client.alive() for client in held)
-            with socket.create_connection(("127.0.0.1", edge.port), timeout=5) as sock:
-                with contextlib.suppress(ConnectionResetError):
-                    assert sock.recv(1) == b""
+            with (
+                socket.create_connection(("127.0.0.1", edge.port), timeout=5) as sock,
+                contextlib.suppress(ConnectionResetError),
+            ):
+                assert sock.recv(1) == b""
             assert edge.server.refused == 1
             assert all(client.alive() for client in held)
         finally:

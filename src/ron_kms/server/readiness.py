@@ -77,7 +77,9 @@ def judge(workers: Sequence[Heard], *, tls: bool, stopping: bool, now: float) ->
     def bad(keys: Sequence[str]) -> list[str]:
         return [key for key in keys if not all(report is not None and report.ready.get(key) for report in reports)]
 
-    missing = bad(NEEDED) + (["not_stopping"] if stopping else [])
+    missing = bad(NEEDED)
+    if stopping and "listener_bound" not in missing:
+        missing.append("listener_bound")  # the listening sockets are closed first
     states = [
         WorkerState(
             slot=worker.slot,

@@ -142,10 +142,9 @@ class _Supervisor:
 
         :raises ConfigurationError: one could not start.
         """
-        ready = asyncio.gather(*(slot.ready.wait() for slot in self._slots))
+        ready = asyncio.create_task(self._every_first_report())
         stop = asyncio.create_task(self._stopping.wait())
-        any_of: set[asyncio.Future[Any]] = {ready, stop, *keepers}
-        await asyncio.wait(any_of, return_when=asyncio.FIRST_COMPLETED)
+        await asyncio.wait({ready, stop, *keepers}, return_when=asyncio.FIRST_COMPLETED)
         stop.cancel()
         if ready.done():
             return True
@@ -155,6 +154,10 @@ class _Supervisor:
             await self._end(keepers)
             raise failed[0]
         return False
+
+    async def _every_first_report(self) -> None:
+        for slot in self._slots:
+            await slot.ready.wait()
 
     def _stop(self) -> None:
         log.info("stopping at once" if self._stopping.is_set() else "stopping")

@@ -43,6 +43,7 @@ _GRACE_SECONDS = 1.0
 """After the drain: closing connections and the store. Then the kernel ends what has not ended."""
 
 _STEP_SECONDS = 2.0
+_ANSWER_SECONDS = 2.0
 _EPOCH = 1_767_225_600
 """2026-01-01: an earlier clock is wrong."""
 
@@ -98,7 +99,7 @@ class _Worker:
             tokens = Tokens(store)
             threads = max(1, cores() // settings.workers)
             kms = start(store, metrics=metrics, wait=_wait, threads=threads, key_slots=settings.key_slots)
-            app = create_app(OPERATIONS, kms, tokens.checker, metrics=metrics)
+            app = create_app(OPERATIONS, kms, tokens.checker, metrics=metrics, body_seconds=settings.request_seconds)
             server = Server(app, limits_of(settings), make_context(settings))
         except KmsError as error:
             self._tell(control.Failed(error.message, error.hint))
@@ -170,7 +171,8 @@ def limits_of(settings: Settings) -> Limits:
     return Limits(
         connections=settings.max_connections,
         idle_seconds=settings.idle_seconds,
-        request_seconds=settings.request_seconds,
+        # The application refuses a late body with an answer; this is for what it never sees.
+        request_seconds=settings.request_seconds + _ANSWER_SECONDS,
         response_seconds=settings.response_seconds,
     )
 

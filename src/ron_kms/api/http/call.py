@@ -15,7 +15,7 @@ import msgspec
 from ron_kms.api.http.body import Body, ClientGone, Deadlines, Receive, unpack
 from ron_kms.api.http.decode import Decoder, refuse_query
 from ron_kms.api.http.encode import ENCODE, encoders
-from ron_kms.api.http.errors import coded, envelope, extra_headers
+from ron_kms.api.http.errors import Reporter, envelope, extra_headers
 from ron_kms.api.http.headers import MEDIA_TYPES, Format, answer_format, bearer, body_headers, gather, request_id
 from ron_kms.api.http.traffic import Traffic
 from ron_kms.errors import BadRequest, KmsError, ShuttingDown
@@ -55,6 +55,7 @@ class Edge:
         self.body_bytes = body_bytes
         self.deadlines = Deadlines(body_seconds)
         self.traffic = Traffic()
+        self.reporter = Reporter()
 
     async def refuse(
         self, scope: Scope, receive: Receive, send: Send, error: KmsError, *extra: tuple[bytes, bytes]
@@ -95,7 +96,7 @@ class Call:
         self._operation = operation
         self._name = operation.name
         self._decoder = Decoder(operation.request)
-        self._has_body = operation.method not in ("GET", "DELETE")
+        self._has_body = operation.method != "GET"
         self._inflight = edge.metrics.inflight(operation.name)
         self._is_batch = "items" in operation.request.__struct_fields__
         self._encode = encoders(operation.response)
@@ -123,18 +124,14 @@ class Call:
             except ClientGone:
                 raise
             except Exception as error:  # noqa: BLE001 - whatever it is becomes a coded answer, and ours are logged
-                refusal = coded(error, corr_id, self._name)
-                if context is None:
-                    edge.metrics.refused(refusal.code)
-                if not body.complete:
-                    await body.drain(edge.deadlines)
+                refusal = edge.reporter.coded(error, corr_id, self._name)
+                self._count(context, refusal.code, time.perf_counter() - started)
+                await body.drain(edge.deadlines)
                 await answer_error(scope, send, format_, corr_id, refusal)
-                result = refusal.code
             else:
+                self._count(context, "ok", time.perf_counter() - started)
                 extra = _age(response) if self._tells_age else ()
                 await answer(scope, send, self._operation.status, format_, corr_id, content, *extra)
-                result = "ok"
-            self._count(context, result, time.perf_counter() - started)
         except ClientGone:
             edge.metrics.refused("disconnect")
         finally:
@@ -142,12 +139,16 @@ class Call:
             edge.traffic.leave()
 
     def _count(self, context: Context | None, result: str, seconds: float) -> None:
+        """``seconds`` end before the answer is sent, so that a client who reads slowly does not count."""
+        metrics = self._edge.metrics
+        if context is None:
+            metrics.refused(result)
         alg = context.alg if context is not None else ""
         if not alg:
             # An act that knows the suite has counted its items itself.
             alg = "none"
-            self._edge.metrics.done(self._name, alg, result)
-        self._edge.metrics.answered(self._name, alg, seconds)
+            metrics.done(self._name, alg, result)
+        metrics.answered(self._name, alg, seconds)
 
     async def _request(self, scope: Scope, found: dict[bytes, bytes], body: Body) -> msgspec.Struct:
         edge = self._edge

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import time
 import traceback
+from collections import Counter
 from datetime import UTC, datetime
+from typing import Any
 
 import msgspec
 import structlog
 
-from ron_kms.errors import ConfigurationError, Internal, KmsError, ServiceError, Unauthenticated
+from ron_kms.errors import CallerError, Internal, KmsError, ServiceError, Unauthenticated
 
 log = structlog.get_logger("ron_kms.api")
 
@@ -48,18 +51,41 @@ def extra_headers(error: KmsError) -> list[tuple[bytes, bytes]]:
     return []
 
 
-def coded(error: Exception, request_id: str, op: str) -> KmsError:
-    """The error as the caller may see it; what is our fault is logged here, once.
+class Reporter:
+    """Says what a caller may see of an error, and logs what is our fault.
 
-    An exception without a code becomes :class:`~ron_kms.errors.Internal`. Its message stays out of the log as it does
-    out of the answer, for it may quote input: the log gets the types and the places in the code.
+    The log gets one line a second of each code and operation, with the number of those left out since, so that a store
+    that is away for a minute at full load does not fill a disk.
     """
-    if isinstance(error, KmsError) and error.code and not isinstance(error, ConfigurationError):
-        if isinstance(error, ServiceError):
-            log.warning("refused", code=error.code, message=error.message, op=op, request_id=request_id)
-        return error
-    log.error("internal error", op=op, request_id=request_id, trace=_trace(error))
-    return Internal("something failed inside the service")
+
+    def __init__(self) -> None:
+        self._told: dict[tuple[str, str], float] = {}
+        self._untold: Counter[tuple[str, str]] = Counter()
+
+    def coded(self, error: Exception, request_id: str, op: str) -> KmsError:
+        """The error itself where it has a code for the wire, :class:`~ron_kms.errors.Internal` for all others.
+
+        Their messages stay out of the log as they do out of the answer, for they may quote input: the log gets the types
+        and the places in the code.
+        """
+        if isinstance(error, CallerError) and error.code:
+            return error
+        if isinstance(error, ServiceError) and error.code:
+            self._log(error.code, op, request_id, message=error.message)
+            return error
+        self._log(Internal.code, op, request_id, trace=_trace(error))
+        return Internal("something failed inside the service")
+
+    def _log(self, code: str, op: str, request_id: str, **details: Any) -> None:
+        about = (code, op)
+        now = time.monotonic()
+        if now - self._told.get(about, -1.0) < 1.0:
+            self._untold[about] += 1
+            return
+        self._told[about] = now
+        log.error(
+            "a request failed", code=code, op=op, request_id=request_id, untold=self._untold.pop(about, 0), **details
+        )
 
 
 def _trace(error: BaseException) -> list[str]:

@@ -1,0 +1,1 @@
+"""Measurements of ron-kms. Nothing here is installed with it."""

@@ -1,0 +1,97 @@
+"""What is measured: one operation of one suite in batches of one size, by several contenders side by side."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Literal, get_args
+
+import msgspec
+
+from ron_kms.crypto.suites import find
+
+Operation = Literal["generate", "sign", "verify"]
+
+OPERATIONS: tuple[Operation, ...] = get_args(Operation)
+SUITES = ("ed25519", "ml-dsa-44", "ml-dsa-65", "ml-dsa-87", find("sign", "hybrid").name)
+BATCHES = (1, 8, 64, 256, 1024)
+THROUGH_LIBRARY = ("ed25519", "ml-dsa-65", find("sign", "hybrid").name)
+"""Suites that are measured through SigningKey and VerifyKey as well."""
+
+# A lap is what one contender does of a cell in one round: at least so many operations.
+LAP_OPERATIONS = 64
+PYCA_CALLS = 16
+
+
+class Cell(msgspec.Struct, frozen=True):
+    suite: str
+    operation: Operation
+    batch: int
+
+    def __str__(self) -> str:
+        return f"{self.operation} {self.suite} batch={self.batch}"
+
+    @property
+    def calls(self) -> int:
+        """Calls in one lap."""
+        return max(1, LAP_OPERATIONS // self.batch)
+
+    @property
+    def rounds(self) -> int:
+        """Rounds in one pass over all cells: the short ones more often, for they are over sooner."""
+        return 3 if self.batch <= 64 else 2 if self.batch <= 256 else 1
+
+
+class Lap(msgspec.Struct):
+    """What one contender did in one round, in nanoseconds.
+
+    :ivar calls: duration of each call, of all threads.
+    :ivar cpu: processor time inside the calls, of all threads.
+    :ivar span: from the first thread's start to the last one's end.
+    :ivar free: what that would have been if other processes had left a processor free for every thread.
+    :ivar operations: in all calls together.
+    """
+
+    calls: list[int]
+    cpu: int
+    span: int
+    free: int
+    operations: int
+
+
+class Memory(msgspec.Struct):
+    """What one call leaves and takes, as tracemalloc sees it: Python's memory, not that of libsodium and libc.
+
+    :ivar blocks: allocations alive when the call returns its result, an operation.
+    :ivar kept: their bytes, an operation.
+    :ivar peak: most bytes at any time in the call, an operation.
+    """
+
+    blocks: float
+    kept: float
+    peak: float
+
+
+class Lane(msgspec.Struct):
+    """One contender with a number of threads. Laps of a cell's lanes that have the same position belong together."""
+
+    contender: str
+    threads: int
+    laps: list[Lap]
+    memory: Memory | None = None
+
+
+class CellLaps(msgspec.Struct):
+    cell: Cell
+    replay: bool
+    lanes: list[Lane]
+
+
+class Measured(msgspec.Struct):
+    """All that one process measured."""
+
+    metadata: dict[str, str | int | float]
+    cells: list[CellLaps]
+
+
+def cells(suites: Iterable[str], batches: Iterable[int]) -> list[Cell]:
+    return [Cell(suite, operation, batch) for suite in suites for operation in OPERATIONS for batch in batches]

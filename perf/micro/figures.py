@@ -1,0 +1,155 @@
+"""From laps to figures: percentiles, and ratios of laps that were run side by side."""
+
+from __future__ import annotations
+
+import math
+import statistics
+from collections.abc import Callable, Iterable, Sequence
+
+import msgspec
+
+from perf.micro.cells import CellLaps, Lane, Lap, Memory
+
+
+class Ratio(msgspec.Struct, frozen=True):
+    """A ratio and the bounds that hold its true value with about 95 % confidence."""
+
+    value: float
+    low: float
+    high: float
+
+
+class LaneFigures(msgspec.Struct, frozen=True):
+    """
+    :ivar calls: how many were timed, and p50, p95, p99 taken from: of few, the p99 is the longest.
+    :ivar p50: microseconds an operation, a call's duration by the number of its operations; p95 and p99 alike.
+    :ivar per_second: operations a second on the clock, of all threads together.
+    :ivar cpu: microseconds of processor time an operation, median of the rounds.
+    """
+
+    contender: str
+    threads: int
+    rounds: int
+    calls: int
+    p50: float
+    p95: float
+    p99: float
+    per_second: float
+    cpu: float
+    memory: Memory | None
+
+
+class CellFigures(msgspec.Struct, frozen=True):
+    """
+    :ivar replay: the contenders that call liboqs did so with the same random numbers.
+    :ivar to_floor: processor time of the core by that of the C loop, on one thread.
+    :ivar to_floor_two: the same on two threads.
+    :ivar scaling: the core's rate on two threads by that on one, time that other processes took left out.
+    :ivar scaling_clock: the same on the clock.
+    :ivar floor_scaling: what the C loop reaches, time that other processes took left out.
+    :ivar pyca: processor time of pyca/cryptography by that of the core.
+    :ivar library_to_floor: as ``to_floor``, through SigningKey and VerifyKey.
+    """
+
+    suite: str
+    operation: str
+    batch: int
+    replay: bool
+    lanes: tuple[LaneFigures, ...]
+    to_floor: Ratio
+    to_floor_two: Ratio
+    scaling: Ratio
+    scaling_clock: Ratio
+    floor_scaling: Ratio
+    pyca: Ratio
+    library_to_floor: Ratio | None
+
+    def lane(self, contender: str, threads: int = 1) -> LaneFigures | None:
+        return next((lane for lane in self.lanes if (lane.contender, lane.threads) == (contender, threads)), None)
+
+
+def figures(measured: CellLaps) -> CellFigures:
+    """Everything about one cell."""
+    laps = {(lane.contender, lane.threads): lane.laps for lane in measured.lanes}
+    core, core_two, floor, floor_two = laps["core", 1], laps["core", 2], laps["floor", 1], laps["floor", 2]
+    library = laps.get(("library", 1))
+    return CellFigures(
+        suite=measured.cell.suite,
+        operation=measured.cell.operation,
+        batch=measured.cell.batch,
+        replay=measured.replay,
+        lanes=tuple(map(lane_figures, measured.lanes)),
+        to_floor=side_by_side(core, floor, cpu),
+        to_floor_two=side_by_side(core_two, floor_two, cpu),
+        scaling=side_by_side(core_two, core, rate),
+        scaling_clock=side_by_side(core_two, core, clock_rate),
+        floor_scaling=side_by_side(floor_two, floor, rate),
+        pyca=of_means(laps["pyca", 1], core),
+        library_to_floor=side_by_side(library, floor, cpu) if library else None,
+    )
+
+
+def lane_figures(lane: Lane) -> LaneFigures:
+    calls = sorted(duration * len(lap.calls) / lap.operations / 1000 for lap in lane.laps for duration in lap.calls)
+    return LaneFigures(
+        contender=lane.contender,
+        threads=lane.threads,
+        rounds=len(lane.laps),
+        calls=len(calls),
+        p50=percentile(calls, 50),
+        p95=percentile(calls, 95),
+        p99=percentile(calls, 99),
+        per_second=1e9 * sum(lap.operations for lap in lane.laps) / sum(lap.span for lap in lane.laps),
+        cpu=statistics.median(map(cpu, lane.laps)) / 1000,
+        memory=lane.memory,
+    )
+
+
+def cpu(lap: Lap) -> float:
+    """Nanoseconds of processor time an operation."""
+    return lap.cpu / lap.operations
+
+
+def rate(lap: Lap) -> float:
+    """Operations a nanosecond, time that other processes took left out."""
+    return lap.operations / lap.free
+
+
+def clock_rate(lap: Lap) -> float:
+    return lap.operations / lap.span
+
+
+def percentile(ordered: Sequence[float], rank: int) -> float:
+    """By nearest rank: always a value that was measured."""
+    return ordered[max(0, math.ceil(len(ordered) * rank / 100) - 1)]
+
+
+def side_by_side(above: Sequence[Lap], below: Sequence[Lap], measure: Callable[[Lap], float]) -> Ratio:
+    """The median of the rounds' ratios: what disturbs a round disturbs both of its laps, and outliers do not count."""
+    ratios = [measure(a) / measure(b) for a, b in zip(above, below, strict=True)]
+    return Ratio(statistics.median(ratios), *_median_bounds(sorted(ratios)))
+
+
+def of_means(above: Sequence[Lap], below: Sequence[Lap]) -> Ratio:
+    """The ratio of mean processor times, for laps whose work differs by chance: the random numbers of pyca/cryptography
+    cannot be repeated, so that it is the means over many signatures that compare."""
+    value = _mean(above) / _mean(below)
+    error = 2 * math.sqrt(_relative_error(above) ** 2 + _relative_error(below) ** 2)
+    return Ratio(value, value * max(0.0, 1 - error), value * (1 + error))
+
+
+def _mean(laps: Iterable[Lap]) -> float:
+    return statistics.fmean(map(cpu, laps))
+
+
+def _relative_error(laps: Sequence[Lap]) -> float:
+    if len(laps) < 2:
+        return 1.0
+    return statistics.stdev(map(cpu, laps)) / math.sqrt(len(laps)) / _mean(laps)
+
+
+def _median_bounds(ordered: Sequence[float]) -> tuple[float, float]:
+    """Order statistics that hold the median with 95 % confidence (by the normal approximation of the binomial)."""
+    count = len(ordered)
+    low = max(0, math.floor((count - 1.96 * math.sqrt(count)) / 2))
+    return ordered[low], ordered[count - 1 - low]

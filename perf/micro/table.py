@@ -1,0 +1,123 @@
+"""The table that ``make bench`` prints."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+
+from perf.micro.figures import CellFigures, LaneFigures
+from perf.micro.results import Results
+from perf.micro.targets import (
+    FLOOR_FROM_BATCH,
+    FLOOR_LIMIT,
+    SCALING_FROM_BATCH,
+    SCALING_LIMIT,
+    Verdict,
+    floor_verdict,
+    scaling_verdict,
+)
+
+HEAD = (
+    f"{'batch':>6} {'p50':>8} {'p95':>8} {'p99':>8} {'calls':>6} {'ops/s':>8} {'x C loop':>15} "
+    f"{'2 threads':>10} {'x one thread':>15} {'(C)':>5} {'x pyca':>7} {'blocks':>7} {'bytes':>7}"
+)
+
+LEGEND = f"""\
+p50, p95, p99: microseconds an operation, a call's time by its batch; of few calls the p99 is the longest.
+x C loop: processor time by that of the same calls in C;
+wanted: at most {FLOOR_LIMIT}, batches of {FLOOR_FROM_BATCH} and more.
+2 threads: operations a second. x one thread: how much faster two are, time that other processes took left out;
+wanted: at least {SCALING_LIMIT}, batches of {SCALING_FROM_BATCH} and more. (C): what the C loop reaches.
+x pyca: how much less processor time than pyca/cryptography, one operation a call.
+blocks, bytes: Python allocations that live in the result, an operation (tracemalloc).
+A question mark: the limit is within the bounds of what was measured; a longer run tells."""
+
+
+def render(results: Results) -> str:
+    """The whole text: the run, the cells, the library, the targets."""
+    return "\n".join([*_run(results), *_cells(results.cells), *_library(results.cells), "", LEGEND, *_targets(results)])
+
+
+def _run(results: Results) -> Iterator[str]:
+    of = results.metadata
+    yield (
+        f"commit {str(of['commit'])[:12]}{' and changes' if of['changed'] == 'yes' else ''}, "
+        f"Python {of['python_version']}, liboqs {of['liboqs']}, libsodium {of['libsodium']}, "
+        f"cryptography {of['cryptography']} ({of['openssl']})"
+    )
+    yield (
+        f"{of.get('cpu_model_name', of['machine'])}, {of['cpu_count']} processors, governor {of['governor']}, "
+        f"load {of['load_before']} before and {of['load_after']} after"
+    )
+    if not all(cell.replay for cell in results.cells):
+        yield "The random numbers could not be repeated: ML-DSA signatures compare by chance, only long runs tell."
+
+
+def _cells(cells: Iterable[CellFigures]) -> Iterator[str]:
+    heading = ""
+    for cell in sorted(cells, key=lambda cell: cell.operation):
+        core, two = cell.lane("core"), cell.lane("core", 2)
+        if core is None or two is None:
+            continue
+        if f"{cell.operation} {cell.suite}" != heading:
+            heading = f"{cell.operation} {cell.suite}"
+            yield f"\n{heading}\n{HEAD}"
+        yield (
+            f"{cell.batch:>6} {_times(core)} {core.per_second:>8,.0f} "
+            f"{_judged(cell.to_floor.value, 3, floor_verdict(cell)):>15} {two.per_second:>10,.0f} "
+            f"{_judged(cell.scaling.value, 2, scaling_verdict(cell)):>15} {cell.floor_scaling.value:>5.2f} "
+            f"{cell.pyca.value:>7.2f} {_memory(core)}"
+        )
+
+
+def _library(cells: Iterable[CellFigures]) -> Iterator[str]:
+    yield "\nthrough SigningKey and VerifyKey"
+    yield (
+        f"{'':<36} {'p50':>8} {'p95':>8} {'p99':>8} {'calls':>6} {'ops/s':>8} "
+        f"{'x C loop':>9} {'blocks':>7} {'bytes':>7}"
+    )
+    for cell in cells:
+        lane = cell.lane("library")
+        if lane is None or cell.library_to_floor is None:
+            continue
+        yield (
+            f"{cell.operation + ' ' + cell.suite + ' batch=' + str(cell.batch):<36} {_times(lane)} "
+            f"{lane.per_second:>8,.0f} {cell.library_to_floor.value:>9.3f} {_memory(lane)}"
+        )
+
+
+def _targets(results: Results) -> Iterator[str]:
+    texts = {
+        "floor": f"at most {FLOOR_LIMIT} of the C loop, batches of {FLOOR_FROM_BATCH} and more",
+        "scaling": f"at least {SCALING_LIMIT} on two threads, batches of {SCALING_FROM_BATCH} and more",
+    }
+    yield "\ntargets"
+    for target, text in texts.items():
+        verdicts = [verdict for verdict in results.verdicts if verdict.target == target]
+        missed = [verdict for verdict in verdicts if not verdict.met]
+        yield f"  {text}: {len(verdicts) - len(missed)} of {len(verdicts)} met"
+        yield from (f"    {_word(verdict)}: {verdict.where}, {_bounds(verdict)}" for verdict in missed)
+    for verdict in results.verdicts:
+        if verdict.target == "pyca":
+            limit = f"at least {verdict.limit} of pyca/cryptography"
+            yield f"  {verdict.where}, {limit}: {_word(verdict)}, {_bounds(verdict)}"
+
+
+def _bounds(verdict: Verdict) -> str:
+    ratio = verdict.ratio
+    return f"{ratio.value:.3f} ({ratio.low:.3f} to {ratio.high:.3f})"
+
+
+def _judged(value: float, digits: int, verdict: Verdict | None) -> str:
+    return f"{value:.{digits}f} {_word(verdict):<7}" if verdict else f"{value:.{digits}f}{'':8}"
+
+
+def _word(verdict: Verdict) -> str:
+    return ("met" if verdict.met else "missed") + ("" if verdict.sure else "?")
+
+
+def _times(lane: LaneFigures) -> str:
+    return f"{lane.p50:>8.2f} {lane.p95:>8.2f} {lane.p99:>8.2f} {lane.calls:>6}"
+
+
+def _memory(lane: LaneFigures) -> str:
+    return f"{lane.memory.blocks:>7.2f} {lane.memory.kept:>7.0f}" if lane.memory else ""

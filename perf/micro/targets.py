@@ -1,0 +1,74 @@
+"""The targets, and whether the figures meet them."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+
+import msgspec
+
+from perf.micro.figures import CellFigures, Ratio
+
+FLOOR_LIMIT = 1.05
+FLOOR_FROM_BATCH = 8
+SCALING_LIMIT = 1.9
+SCALING_FROM_BATCH = 256
+PYCA_LIMITS = {("sign", "ed25519"): 1.7, ("sign", "ml-dsa-65"): 6.5, ("verify", "ml-dsa-65"): 3.3}
+
+
+class Verdict(msgspec.Struct, frozen=True):
+    """
+    :ivar target: ``floor``: at most so many times the C loop; ``scaling``: at least so much on two threads; ``pyca``:
+        at least so many times as fast as pyca/cryptography.
+    :ivar sure: the limit is outside the ratio's bounds.
+    """
+
+    target: str
+    where: str
+    limit: float
+    ratio: Ratio
+    met: bool
+    sure: bool
+
+
+def judge(cells: Sequence[CellFigures]) -> list[Verdict]:
+    """Every target of every cell that has one."""
+    return [verdict for cell in cells for verdict in (floor_verdict(cell), scaling_verdict(cell)) if verdict] + [
+        verdict for operation, suite in PYCA_LIMITS if (verdict := pyca_verdict(cells, operation, suite))
+    ]
+
+
+def floor_verdict(cell: CellFigures) -> Verdict | None:
+    if cell.batch < FLOOR_FROM_BATCH:
+        return None
+    return _verdict("floor", _name(cell), FLOOR_LIMIT, cell.to_floor, cell.to_floor.value <= FLOOR_LIMIT)
+
+
+def scaling_verdict(cell: CellFigures) -> Verdict | None:
+    if cell.batch < SCALING_FROM_BATCH:
+        return None
+    return _verdict("scaling", _name(cell), SCALING_LIMIT, cell.scaling, cell.scaling.value >= SCALING_LIMIT)
+
+
+def pyca_verdict(cells: Sequence[CellFigures], operation: str, suite: str) -> Verdict | None:
+    """Of all batches that are not singles together, each with the weight of its rounds."""
+    found = [
+        cell for cell in cells if (cell.operation, cell.suite) == (operation, suite) and cell.batch >= FLOOR_FROM_BATCH
+    ]
+    if not found:
+        return None
+    rounds = [lane.rounds if (lane := cell.lane("pyca")) else 0 for cell in found]
+    value = sum(n * cell.pyca.value for n, cell in zip(rounds, found, strict=True)) / sum(rounds)
+    halves = [n * (cell.pyca.high - cell.pyca.low) / 2 for n, cell in zip(rounds, found, strict=True)]
+    half = math.hypot(*halves) / sum(rounds)
+    limit = PYCA_LIMITS[operation, suite]
+    ratio = Ratio(value, value - half, value + half)
+    return _verdict("pyca", f"{operation} {suite} batches", limit, ratio, value >= limit)
+
+
+def _verdict(target: str, where: str, limit: float, ratio: Ratio, met: bool) -> Verdict:
+    return Verdict(target, where, limit, ratio, met, not ratio.low <= limit <= ratio.high)
+
+
+def _name(cell: CellFigures) -> str:
+    return f"{cell.operation} {cell.suite} batch={cell.batch}"

@@ -1,0 +1,45 @@
+"""The worst of the workers wins, and silence is not ready."""
+
+from __future__ import annotations
+
+from ron_kms.server.control import Report
+from ron_kms.server.readiness import NEEDED, WISHED, Heard, judge
+
+GOOD = dict.fromkeys((*NEEDED, *WISHED), True)
+
+
+def _heard(slot: int, at: float = 100.0, **wrong: bool) -> Heard:
+    return Heard(slot=slot, pid=10 + slot, report=Report({**GOOD, **wrong}, inflight=1, connections=2), at=at)
+
+
+def test_all_well() -> None:
+    state = judge([_heard(0), _heard(1)], tls=True, stopping=False, now=101.9)
+    assert (state.ready, state.missing, state.degraded, state.retry_after) == (True, [], [], 0)
+    assert [worker.silent_ms for worker in state.snapshot.workers] == [1900, 1900]
+    assert state.snapshot.tls
+
+
+def test_the_worst_wins() -> None:
+    state = judge([_heard(0), _heard(1, store_ready=False)], tls=False, stopping=False, now=100)
+    assert (state.ready, state.missing) == (False, ["store_ready"])
+    assert [worker.ready for worker in state.snapshot.workers] == [True, False]
+    assert state.retry_after == 1
+
+
+def test_a_wrong_clock_degrades() -> None:
+    state = judge([_heard(0, clock_ok=False)], tls=False, stopping=False, now=100)
+    assert (state.ready, state.degraded) == (True, ["clock_ok"])
+
+
+def test_silence() -> None:
+    state = judge([_heard(0), _heard(1, at=97.9)], tls=False, stopping=False, now=100)
+    assert state.missing == list(NEEDED)
+    gone = _heard(1)
+    gone.forget()
+    state = judge([_heard(0), gone], tls=False, stopping=False, now=100)
+    assert state.missing == list(NEEDED)
+    assert state.snapshot.workers[1].silent_ms is None
+
+
+def test_stopping() -> None:
+    assert judge([_heard(0)], tls=False, stopping=True, now=100).missing == ["listener_bound"]
