@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Self
 
 from ron_kms import _core
 from ron_kms.crypto.suites import Suite, find
-from ron_kms.errors import BadRequest
+from ron_kms.errors import BadRequest, Internal
 
 if TYPE_CHECKING:
     from types import TracebackType
@@ -125,6 +125,7 @@ class UnwrapKey:
         """Open what was wrapped for this key under the same info.
 
         :raises BadRequest: it does not open, whatever the cause.
+        :raises Internal: the key was closed.
         """
         [result] = self.unwrap_batch([(wrapped, info)])
         if isinstance(result, Exception):
@@ -133,6 +134,8 @@ class UnwrapKey:
 
     def unwrap_batch(self, items: Sequence[tuple[Buffer, Buffer]]) -> list[bytes | BadRequest | TypeError]:
         """Open each item (wrapped, info), the GIL released for the whole batch; an error is its item's result."""
+        if self._slot.closed:
+            raise Internal("this key was closed")
         results = _core.hpke_open([self._slot] * len(items), [info for _, info in items], [w for w, _ in items])
         return [_outcome(result) for result in results]
 

@@ -29,8 +29,7 @@ class Answer(msgspec.Struct, omit_defaults=True, kw_only=True):
 KidText = Annotated[
     str,
     Meta(
-        min_length=40,
-        max_length=180,
+        max_length=200,
         description="`<tenant>/<purpose>/<uuid>#v<N>`; without `#v<N>` it means the newest version.",
         examples=["core/audit/01932c07-209c-7e1b-8f31-2f1c4c0d5f1a#v1"],
     ),
