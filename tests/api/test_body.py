@@ -79,7 +79,7 @@ def test_a_slow_body_is_given_up(runner: asyncio.Runner, headers: tuple[tuple[st
     for _ in range(2):
         started = time.monotonic()
         answer = send(edge, Stream(chunked(b'{"na', last=False)), *headers)
-        assert 0.2 <= time.monotonic() - started < 1
+        assert 0.2 <= time.monotonic() - started < 2
         assert (answer.status, answer.code) == ((400, "BadRequest") if headers else (401, "Unauthenticated"))
         assert not headers or "0.2 seconds" in answer.message
     assert edge.app.traffic.inflight == 0
@@ -159,14 +159,14 @@ def test_the_largest_gzip_body_does_not_hold_the_loop(edge: Edge) -> None:
         longest = 0.0
         task = asyncio.create_task(edge.stream("POST", THINGS, stream, ALL, JSON, GZIP))
         while not task.done():
-            before = time.perf_counter()
+            before = time.thread_time()
             await asyncio.sleep(0)
-            longest = max(longest, time.perf_counter() - before)
+            longest = max(longest, time.thread_time() - before)
         return stream.answer().status, longest
 
     status, longest = edge.run(measure())
     assert status == 201
-    assert longest < 0.25
+    assert longest < 0.1
 
 
 @pytest.mark.parametrize(
