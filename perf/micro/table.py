@@ -23,10 +23,9 @@ HEAD = (
 
 LEGEND = f"""\
 p50, p95, p99: microseconds an operation, a call's time by its batch; of few calls the p99 is the longest.
-x C loop: processor time by that of the same calls in C;
-wanted: at most {FLOOR_LIMIT}, batches of {FLOOR_FROM_BATCH} and more.
+x C loop: processor time by that of the same calls in C; at most {FLOOR_LIMIT} wanted from batch {FLOOR_FROM_BATCH} on.
 2 threads: operations a second. x one thread: how much faster two are, time that other processes took left out;
-wanted: at least {SCALING_LIMIT}, batches of {SCALING_FROM_BATCH} and more. (C): what the C loop reaches.
+at least {SCALING_LIMIT} wanted from batch {SCALING_FROM_BATCH} on. (C): what the C loop reaches.
 x pyca: how much less processor time than pyca/cryptography, one operation a call.
 blocks, bytes: Python allocations that live in the result, an operation (tracemalloc).
 A question mark: the limit is within the bounds of what was measured; a longer run tells."""
@@ -94,7 +93,8 @@ def _targets(results: Results) -> Iterator[str]:
     for target, text in texts.items():
         verdicts = [verdict for verdict in results.verdicts if verdict.target == target]
         missed = [verdict for verdict in verdicts if not verdict.met]
-        yield f"  {text}: {len(verdicts) - len(missed)} of {len(verdicts)} met"
+        if verdicts:
+            yield f"  {text}: {len(verdicts) - len(missed)} of {len(verdicts)} met"
         yield from (f"    {_word(verdict)}: {verdict.where}, {_bounds(verdict)}" for verdict in missed)
     for verdict in results.verdicts:
         if verdict.target == "pyca":
@@ -104,7 +104,8 @@ def _targets(results: Results) -> Iterator[str]:
 
 def _bounds(verdict: Verdict) -> str:
     ratio = verdict.ratio
-    return f"{ratio.value:.3f} ({ratio.low:.3f} to {ratio.high:.3f})"
+    beside = "" if verdict.floor is None else f"; the C loop {verdict.floor:.3f}"
+    return f"{ratio.value:.3f} ({ratio.low:.3f} to {ratio.high:.3f}){beside}"
 
 
 def _judged(value: float, digits: int, verdict: Verdict | None) -> str:

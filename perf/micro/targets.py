@@ -21,6 +21,7 @@ class Verdict(msgspec.Struct, frozen=True):
     :ivar target: ``floor``: at most so many times the C loop; ``scaling``: at least so much on two threads; ``pyca``:
         at least so many times as fast as pyca/cryptography.
     :ivar sure: the limit is outside the ratio's bounds.
+    :ivar floor: for ``scaling``, what the C loop reached in the same rounds.
     """
 
     target: str
@@ -29,6 +30,7 @@ class Verdict(msgspec.Struct, frozen=True):
     ratio: Ratio
     met: bool
     sure: bool
+    floor: float | None = None
 
 
 def judge(cells: Sequence[CellFigures]) -> list[Verdict]:
@@ -47,7 +49,8 @@ def floor_verdict(cell: CellFigures) -> Verdict | None:
 def scaling_verdict(cell: CellFigures) -> Verdict | None:
     if cell.batch < SCALING_FROM_BATCH:
         return None
-    return _verdict("scaling", _name(cell), SCALING_LIMIT, cell.scaling, cell.scaling.value >= SCALING_LIMIT)
+    verdict = _verdict("scaling", _name(cell), SCALING_LIMIT, cell.scaling, cell.scaling.value >= SCALING_LIMIT)
+    return msgspec.structs.replace(verdict, floor=cell.floor_scaling.value)
 
 
 def pyca_verdict(cells: Sequence[CellFigures], operation: str, suite: str) -> Verdict | None:

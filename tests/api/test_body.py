@@ -159,14 +159,14 @@ def test_the_largest_gzip_body_does_not_hold_the_loop(edge: Edge) -> None:
         longest = 0.0
         task = asyncio.create_task(edge.stream("POST", THINGS, stream, ALL, JSON, GZIP))
         while not task.done():
-            before = time.perf_counter()
+            before = time.thread_time()
             await asyncio.sleep(0)
-            longest = max(longest, time.perf_counter() - before)
+            longest = max(longest, time.thread_time() - before)
         return stream.answer().status, longest
 
     status, longest = edge.run(measure())
     assert status == 201
-    assert longest < 0.25
+    assert longest < 0.1
 
 
 @pytest.mark.parametrize(

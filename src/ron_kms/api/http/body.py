@@ -93,6 +93,7 @@ class Body:
     """The body of one request.
 
     :param receive: the ASGI callable.
+    :ivar complete: nothing more of it is to be read: it ended, or it was given up.
     """
 
     __slots__ = ("_receive", "_received", "complete")
@@ -133,6 +134,7 @@ class Body:
                     if chunk:
                         chunks.append(chunk)
         except TimeoutError:
+            self.complete = True
             raise BadRequest(
                 f"the body did not arrive within {deadlines.seconds:g} seconds", hint="Send the whole body at once."
             ) from None

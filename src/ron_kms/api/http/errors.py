@@ -65,8 +65,8 @@ class Reporter:
     def coded(self, error: Exception, request_id: str, op: str) -> KmsError:
         """The error itself where it has a code for the wire, :class:`~ron_kms.errors.Internal` for all others.
 
-        Their messages stay out of the log as they do out of the answer, for they may quote input: the log gets the types
-        and the places in the code.
+        Their messages stay out of the log as they do out of the answer, for they may quote input: the log gets the
+        types and the places in the code.
         """
         if isinstance(error, CallerError) and error.code:
             return error

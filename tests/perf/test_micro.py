@@ -1,0 +1,79 @@
+"""The bench runs, agrees with itself, and judges as it says. How fast anything is, no test asks."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+import msgspec
+import pytest
+
+ROOT = Path(__file__).parents[2]
+
+if not (ROOT / "perf" / "micro").is_dir():
+    pytest.skip("the bench is not beside the tests", allow_module_level=True)
+pyperf = pytest.importorskip("pyperf")
+
+from perf.micro.cells import Cell, CellLaps, Lane, Lap  # noqa: E402
+from perf.micro.figures import Ratio, figures, percentile  # noqa: E402
+from perf.micro.results import Results  # noqa: E402
+from perf.micro.targets import judge  # noqa: E402
+
+
+def laps(*microseconds: float, operations: int = 8) -> list[Lap]:
+    """Laps of one call each, that cost so much an operation."""
+    return [Lap([t], t, t, t, operations) for t in (round(each * 1000 * operations) for each in microseconds)]
+
+
+def cell(core: list[Lap], floor: list[Lap], core_two: list[Lap], pyca: list[Lap], batch: int = 256) -> CellLaps:
+    lanes = [("core", 1, core), ("floor", 1, floor), ("core", 2, core_two), ("floor", 2, core_two), ("pyca", 1, pyca)]
+    return CellLaps(Cell("ed25519", "sign", batch), True, [Lane(*lane) for lane in lanes])
+
+
+def test_percentiles_are_values_that_were_measured() -> None:
+    ordered = [float(i) for i in range(1, 101)]
+    assert [percentile(ordered, rank) for rank in (50, 95, 99)] == [50, 95, 99]
+    assert [percentile([7.0], rank) for rank in (50, 95, 99)] == [7, 7, 7]
+
+
+def test_ratios_compare_the_laps_of_one_round() -> None:
+    # The machine is twice as slow in the second round, and the core is disturbed in the third.
+    found = figures(cell(laps(11, 22, 90), laps(10, 20, 10), laps(6, 12, 6), laps(33, 66, 33)))
+    assert found.to_floor == Ratio(1.1, 1.1, 9.0)
+    core = found.lane("core")
+    assert core is not None
+    assert (core.calls, core.p50, core.p99) == (3, 22, 90)
+
+
+def test_targets_are_judged_plainly() -> None:
+    good = figures(cell(laps(10, 10, 10), laps(10, 10, 10), laps(5, 5, 5), laps(20, 20, 20)))
+    bad = figures(cell(laps(11, 11, 11), laps(10, 10, 10), laps(6, 6, 6), laps(12, 12, 12)))
+    assert [(v.target, v.met, v.sure) for v in judge([good])] == [
+        ("floor", True, True),
+        ("scaling", True, True),
+        ("pyca", True, True),
+    ]
+    assert [(v.target, v.met, v.sure) for v in judge([bad])] == [
+        ("floor", False, True),
+        ("scaling", False, True),
+        ("pyca", False, True),
+    ]
+    single = figures(cell(laps(11), laps(10), laps(6), laps(12), batch=1))
+    assert judge([single]) == []
+
+
+def test_a_short_run(tmp_path: Path) -> None:
+    chosen = ("--seconds=0", "--suites=ed25519,ml-dsa-44", "--batches=1,8", f"--results={tmp_path}")
+    command = [sys.executable, "-m", "perf.micro", *chosen]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=90, check=False)
+    assert done.returncode == 0, done.stderr
+    assert "sign ml-dsa-44" in done.stdout
+    [theirs] = tmp_path.glob("*.pyperf.json")
+    [own] = set(tmp_path.glob("*.json")) - {theirs}
+    results = msgspec.json.decode(own.read_bytes(), type=Results)
+    assert len(results.cells) == 12
+    assert results.metadata["liboqs"]
+    if sys.platform == "linux":
+        assert all(found.replay for found in results.cells), "the C loop does not do the same work as the core"
+    assert len(pyperf.BenchmarkSuite.load(str(theirs)).get_benchmarks()) == sum(len(c.lanes) for c in results.cells)
