@@ -22,8 +22,8 @@ _NAME = r"[a-z0-9][a-z0-9._-]{0,62}"
 _UUID7 = r"[0-9a-f]{8}-[0-9a-f]{4}-7[0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}"
 _KID = re.compile(rf"({_NAME})/({_NAME})/({_UUID7})(?:#v([1-9][0-9]{{0,8}}))?")
 
-NAME_PATTERN = f"^{_NAME}$"
-"""Tenants and purposes, as JSON Schema writes it."""
+NAME_PATTERN = rf"^{_NAME}$(?!\n)"
+"""Tenants and purposes, as JSON Schema writes it; the end keeps out a last newline, which Python's ``$`` lets pass."""
 
 
 def new_uuid() -> str:

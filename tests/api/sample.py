@@ -89,6 +89,7 @@ class Kms:
 async def make(kms: Kms, context: Context, thing: Thing) -> Made:
     kms.acted += 1
     context.alg = thing.kind
+    context.counted = True
     age = 7 if thing.name == "cached" else None
     return Made(thing.name, thing.data, len(thing.data), context.caller.tenant, age)
 

@@ -83,13 +83,14 @@ def test_the_copied_package_is_what_is_imported(copy: Path) -> None:
 def test_a_wrong_known_answer_of_liboqs_is_refused(track: str, field: str | None, copy: Path) -> None:
     path = copy / "ron_kms" / "crypto" / "known_answers.json"
     intact = path.read_text()
-    answers = json.loads(intact)
+    document = json.loads(intact)
+    answers = document["sign"]
     if field is None:
         del answers[track]
     else:
         text = answers[track][field]
         answers[track][field] = ("B" if text[0] == "A" else "A") + text[1:]
-    path.write_text(json.dumps(answers))
+    path.write_text(json.dumps(document))
     try:
         refused(imported(copy), track.upper())
     finally:

@@ -84,7 +84,7 @@ def test_published_ml_dsa_secrets_sign_here(level: str) -> None:
 
 
 def test_every_track_of_liboqs_has_a_known_answer_of_the_published_keys() -> None:
-    answers = known_answers()
+    answers = known_answers().sign
     tracks = {track for suite in SIGNING for track in suite.tracks if track.post_quantum}
     assert set(answers) == {track.name for track in tracks}
     for name, answer in answers.items():

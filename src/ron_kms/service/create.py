@@ -10,7 +10,7 @@ from blake3 import blake3
 from msgspec import UNSET, Meta, UnsetType
 
 from ron_kms.crypto.suites import DEFAULTS, find, names
-from ron_kms.errors import KmsError, NoCapability
+from ron_kms.errors import NoCapability
 from ron_kms.model import Key, Kid, Use, Version, new_uuid
 from ron_kms.service.kms import Kms
 from ron_kms.service.operation import Context, Operation
@@ -60,17 +60,6 @@ async def create(kms: Kms, context: Context, request: CreateRequest) -> CreateAn
     :raises Unsupported: there is no such suite for this use.
     :raises Conflict: the ``op_id`` was used with other fields.
     """
-    result = "ok"
-    try:
-        return await _create(kms, context, request)
-    except KmsError as error:
-        result = error.code
-        raise
-    finally:
-        kms.metrics.done("create", context.alg, result)
-
-
-async def _create(kms: Kms, context: Context, request: CreateRequest) -> CreateAnswer:
     if not context.caller.may_create(request.tenant, request.purpose):
         raise NoCapability("this token may not make keys of this tenant and purpose")
     suite = find(request.use, DEFAULTS[request.use] if request.suite is UNSET else request.suite)

@@ -149,14 +149,15 @@ class Verb(Generic[ItemT, Prepared, Result]):
     ) -> None:
         outcomes = Counter(
             (
-                "" if isinstance(work, KmsError) else work.entry.suite.name,
+                "none" if isinstance(work, KmsError) else work.entry.suite.name,
                 result.code if isinstance(result, KmsError) else self.outcome(result),
             )
             for work, result in zip(works, results, strict=True)
         )
         for (alg, outcome), count in outcomes.items():
             kms.metrics.done(op, alg, outcome, count)
-            context.alg = alg or context.alg
+            context.alg = alg
+        context.counted = True
 
 
 def attempt(step: Callable[Params, T], *args: Params.args, **kwargs: Params.kwargs) -> T | KmsError:

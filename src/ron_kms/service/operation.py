@@ -12,11 +12,16 @@ from ron_kms.service.kms import Kms
 
 
 class Context(msgspec.Struct):
-    """Who asks and under which request id; ``alg`` is filled in by the act, for metrics."""
+    """Who asks and under which request id.
+
+    :ivar alg: the suite, filled in by the act as soon as it is known, for metrics.
+    :ivar counted: set by an act that counts its items itself; whoever called it counts the others.
+    """
 
     caller: Caller
     request_id: str
-    alg: str = ""
+    alg: str = "none"
+    counted: bool = False
 
 
 class Operation(NamedTuple):

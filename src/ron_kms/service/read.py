@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from datetime import datetime
 from typing import Annotated
 
 from msgspec import UNSET, Meta, UnsetType
@@ -13,7 +12,7 @@ from ron_kms.model import Key, Kid, State, Use, Version
 from ron_kms.service.items import authorised
 from ron_kms.service.kms import Kms
 from ron_kms.service.operation import Context, Operation
-from ron_kms.service.schema import Answer, KidText, Name, Request, TrackKey, no_such_key
+from ron_kms.service.schema import Answer, KidText, Moment, Name, Request, TrackKey, no_such_key
 from ron_kms.store.keys import list_keys, load_key
 
 PAGE_MAX = 1000
@@ -42,7 +41,7 @@ class KeySummary(Answer):
     newest: int
     raw_messages: bool
     labels: dict[str, str]
-    created: datetime
+    created: Moment
 
 
 class ListAnswer(Answer):
@@ -67,7 +66,7 @@ class VersionDetails(Answer):
     suite: str
     state: State
     public: list[TrackKey]
-    created: datetime
+    created: Moment
 
 
 class GetAnswer(Answer):
@@ -78,7 +77,7 @@ class GetAnswer(Answer):
     newest: int
     raw_messages: bool
     labels: dict[str, str]
-    created: datetime
+    created: Moment
     versions: list[VersionDetails]
 
 

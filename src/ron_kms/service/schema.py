@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from datetime import datetime
 from typing import Annotated, Any, TypeVar
 
 import msgspec
@@ -34,11 +35,15 @@ KidText = Annotated[
         examples=["core/audit/01932c07-209c-7e1b-8f31-2f1c4c0d5f1a#v1"],
     ),
 ]
+Moment = Annotated[datetime, Meta(tz=True)]
 Name = Annotated[str, Meta(pattern=NAME_PATTERN, description="1 to 63 of a-z, 0-9, `.`, `_`, `-`.")]
 Digest = Annotated[
     bytes,
     Meta(
-        min_length=DIGEST_SIZE, max_length=DIGEST_SIZE, description="The BLAKE3-256 digest of what is signed, 32 bytes."
+        min_length=DIGEST_SIZE,
+        max_length=DIGEST_SIZE,
+        description="The BLAKE3-256 digest of what is signed, 32 bytes.",
+        examples=["E5rDicao8w/G1ngXjluE8fLAw8FJge9WaaMSgbxfoeA="],
     ),
 ]
 Message = Annotated[
@@ -56,7 +61,7 @@ Bound = Annotated[
 OpId = Annotated[
     str,
     Meta(
-        pattern="^[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}$",
+        pattern="^[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}$(?!\\n)",
         description="A UUID of the caller's.",
     ),
 ]

@@ -143,10 +143,8 @@ class Call:
         metrics = self._edge.metrics
         if context is None:
             metrics.refused(result)
-        alg = context.alg if context is not None else ""
-        if not alg:
-            # An act that knows the suite has counted its items itself.
-            alg = "none"
+        alg = "none" if context is None else context.alg
+        if context is None or not context.counted:
             metrics.done(self._name, alg, result)
         metrics.answered(self._name, alg, seconds)
 
