@@ -96,6 +96,20 @@ def test_guarded_things_are_made_by_the_core_only(kind: Any) -> None:
     assert "empty" in repr(empty) or "released" in repr(empty)
 
 
+def test_schemes_and_public_keys_are_made_once_and_whole(slot: KeySlot) -> None:
+    for kind in (SignatureScheme, PublicKey):
+        with pytest.raises(TypeError):
+            kind.__new__(kind)
+    scheme = SignatureScheme(("Ed25519",))
+    [own] = generate(scheme)
+    public = PublicKey(scheme, own.public_keys)
+    scheme.__init__(("ML-DSA-87",))  # type: ignore[misc]
+    public.__init__(HYBRID, slot.public_keys)  # type: ignore[misc]
+    assert scheme.tracks == ("Ed25519",)
+    assert public.public_keys == own.public_keys
+    assert verify([public], [b"m"], sign([own], [b"m"])) == [1]  # type: ignore[arg-type]
+
+
 def test_empty_slots_and_secrets_do_nothing(slot: KeySlot) -> None:
     [refused] = sign([KeySlot.__new__(KeySlot)], [b""])
     assert isinstance(refused, CoreError)

@@ -80,7 +80,9 @@ def test_any_other_keys_signature_is_not_valid(suite: str) -> None:
 @pytest.mark.parametrize("suite", NAMES)
 def test_batches_and_singles_of_the_library(suite: str) -> None:
     ours = key(suite)
-    messages: list[Any] = [b"", bytearray(b"1"), memoryview(b"2"), "text", None, bytes(64 * 1024)]
+    released = memoryview(b"released")
+    released.release()
+    messages: list[Any] = [b"", bytearray(b"1"), memoryview(b"2"), "text", released, bytes(64 * 1024)]
     results = ours.sign_batch(messages)
     assert [type(result).__name__ for result in results] == ["tuple"] * 3 + ["TypeError"] * 2 + ["tuple"]
     good = [(ours.verify_key, m, r) for m, r in zip(messages, results, strict=True) if isinstance(r, tuple)]

@@ -43,7 +43,7 @@ def check(answer: Answer, code: str, status: int) -> None:
         ("keys", {**MAKE, "op_id": "1"}, "BadRequest"),
         ("keys", {**MAKE, "op_id": "11111111-2222-4333-8444-555555555555\n"}, "BadRequest"),
         ("keys", {**MAKE, "use": "guess"}, "BadRequest"),
-        ("keys", {**MAKE, "use": "wrap"}, "Unsupported"),
+        ("keys", {**MAKE, "use": "wrap", "suite": "ed25519"}, "Unsupported"),
         ("keys", {**MAKE, "suite": "rsa"}, "Unsupported"),
         ("sign", {"kid": ABSENT + "#v0", "digest": DIGEST}, "BadRequest"),
         ("sign", {"kid": ABSENT + "\n", "digest": DIGEST}, "BadRequest"),

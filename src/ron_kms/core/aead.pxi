@@ -13,8 +13,8 @@ cdef enum:
 cdef class AeadScheme(Scheme):
     cdef AeadKind kind
 
-    def __init__(self, name: str) -> None:
-        self.begin((name,))
+    def __cinit__(self, str name not None):
+        self._names = (name,)
         if name == "XChaCha20-Poly1305":
             self.kind = AEAD_XCHACHA
         elif name == "XAES-256-GCM":
@@ -139,7 +139,7 @@ cdef list run_aead_batch(tuple slots, tuple ads, tuple inputs, bint sealing):
         for i in range(n):
             try:
                 results[i] = prepare_aead(&jobs[i], slots[i], ads[i], inputs[i], sealing)
-            except (TypeError, BufferError, CoreError) as error:
+            except Exception as error:
                 results[i] = error.with_traceback(None)
         with nogil:
             for i in range(n):

@@ -51,12 +51,12 @@ cdef tuple prepare_sign(SignJob *job, object slot_object, object message):
     if not isinstance(slot_object, KeySlot):
         raise TypeError(f"a KeySlot is needed to sign, not {type(slot_object).__name__}")
     slot = <KeySlot> slot_object
+    slot.check_usable()
     if not isinstance(slot.scheme, SignatureScheme):
         raise TypeError(f"{slot!r} does not sign")
+    scheme = <SignatureScheme> slot.scheme
     PyObject_GetBuffer(message, &job.message, PyBUF_SIMPLE)
     job.held = True
-    scheme = <SignatureScheme> slot.scheme
-    slot.pin()
     if scheme.count == 1:
         signatures = (PyBytes_FromStringAndSize(NULL, scheme.track[0].signature_size),)
     else:
@@ -64,6 +64,7 @@ cdef tuple prepare_sign(SignJob *job, object slot_object, object message):
             PyBytes_FromStringAndSize(NULL, scheme.track[0].signature_size),
             PyBytes_FromStringAndSize(NULL, scheme.track[1].signature_size),
         )
+    slot.pin()  # nothing below can fail, so that it is unpinned with the job
     for t in range(scheme.count):
         job.signature[t] = <uint8_t *> PyBytes_AsString(signatures[t])
     job.secret = slot.memory
@@ -91,7 +92,7 @@ def sign(object slots, object messages) -> list:
             try:
                 results[i] = prepare_sign(&jobs[i], held_slots[i], held_messages[i])
                 wipe |= (<KeySlot> held_slots[i]).scheme.uses_liboqs
-            except (TypeError, BufferError, CoreError) as error:
+            except Exception as error:  # an argument can raise anything: a view that was released, a map that was closed
                 results[i] = error.with_traceback(None)
         with nogil:
             for i in range(n):
@@ -159,7 +160,7 @@ def verify(object keys, object messages, object signatures) -> list:
         for i in range(n):
             try:
                 prepare_verify(&jobs[i], held_keys[i], held_messages[i], held_signatures[i])
-            except (TypeError, BufferError) as error:
+            except Exception as error:
                 results[i] = error.with_traceback(None)
         with nogil:
             for i in range(n):

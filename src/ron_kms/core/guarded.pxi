@@ -30,9 +30,13 @@ cdef class _Guarded:
 
     # A slot in use by a batch must outlive it: release() while pinned takes effect with the last unpin. Pins are counted
     # under the GIL only, before and after a loop, never in it.
-    cdef inline int pin(self) except -1:
+    cdef inline int check_usable(self) except -1:
         if self.memory == NULL or self.doomed:
             raise CoreError(f"this {type(self).__name__} has been released")
+        return 0
+
+    cdef inline int pin(self) except -1:
+        self.check_usable()
         self.pins += 1
         return 0
 

@@ -137,12 +137,15 @@ cdef int hold(HpkeJob *job, object source) except -1:
     return 0
 
 
-cdef bytes prepare_hpke_seal(HpkeJob *job, object key_object, object info, object plaintext):
-    cdef PublicKey key
-    cdef bytes out
-    if not isinstance(key_object, PublicKey) or not isinstance((<PublicKey> key_object).scheme, KemScheme):
+cdef PublicKey encapsulating(object key):
+    if not isinstance(key, PublicKey) or not isinstance((<PublicKey> key).scheme, KemScheme):
         raise TypeError("a PublicKey of a key encapsulation is needed")
-    key = <PublicKey> key_object
+    return <PublicKey> key
+
+
+cdef bytes prepare_hpke_seal(HpkeJob *job, object key_object, object info, object plaintext):
+    cdef PublicKey key = encapsulating(key_object)
+    cdef bytes out
     hold(job, plaintext)
     hold(job, info)
     job.new_kem = &(<KemScheme> key.scheme).kem
@@ -203,7 +206,7 @@ def hpke_seal(object keys, object infos, object plaintexts) -> list:
         for i in range(n):
             try:
                 results[i] = prepare_hpke_seal(&jobs[i], held_keys[i], held_infos[i], held_plain[i])
-            except (TypeError, BufferError) as error:
+            except Exception as error:
                 results[i] = error.with_traceback(None)
         with nogil:
             for i in range(n):
@@ -235,7 +238,7 @@ def hpke_open(object slots, object infos, object sealed, bytes aad=b"") -> list:
                 size = prepare_receiver(&jobs[i], held_slots[i], held_infos[i], held_sealed[i])
                 results[i] = PyBytes_FromStringAndSize(NULL, size)
                 jobs[i].out = <uint8_t *> PyBytes_AsString(results[i])
-            except (TypeError, BufferError, CoreError) as error:
+            except Exception as error:
                 results[i] = error.with_traceback(None)
         with nogil:
             for i in range(n):
@@ -264,9 +267,7 @@ def hpke_rewrap(object slots, object infos, object sealed, object new_keys, obje
     try:
         for i in range(n):
             try:
-                key = held_keys[i]
-                if not isinstance(key.scheme, KemScheme):
-                    raise TypeError("a PublicKey of a key encapsulation is needed")
+                key = encapsulating(held_keys[i])
                 jobs[i].new_kem = &(<KemScheme> key.scheme).kem
                 jobs[i].public = key.pointers[0]
                 jobs[i].new_info = <const uint8_t *> PyBytes_AsString(held_new_infos[i])
@@ -274,7 +275,7 @@ def hpke_rewrap(object slots, object infos, object sealed, object new_keys, obje
                 size = prepare_receiver(&jobs[i], held_slots[i], held_infos[i], held_sealed[i])
                 results[i] = PyBytes_FromStringAndSize(NULL, jobs[i].new_kem.enc_size + size + AEAD_TAG_SIZE)
                 jobs[i].out = <uint8_t *> PyBytes_AsString(results[i])
-            except (TypeError, BufferError, CoreError) as error:
+            except Exception as error:
                 results[i] = error.with_traceback(None)
         with nogil:
             for i in range(n):

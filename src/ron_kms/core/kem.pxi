@@ -143,8 +143,8 @@ cdef void x_wing_shared(
 cdef class KemScheme(Scheme):
     cdef Kem kem
 
-    def __init__(self, name: str) -> None:
-        self.begin((name,))
+    def __cinit__(self, str name not None):
+        self._names = (name,)
         if name == "X25519":
             self.kem.kind, self.kem.id = KEM_X25519, 0x0020
         elif name == "ML-KEM-768":

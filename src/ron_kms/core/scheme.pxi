@@ -14,15 +14,11 @@ cdef class Scheme:
     cdef tuple _names
     cdef list _oqs_objects  # keeps the structs of liboqs alive
 
-    def __init__(self, *args: object) -> None:
-        raise TypeError("use SignatureScheme, KemScheme or AeadScheme")
-
-    cdef int begin(self, tuple names) except -1:
-        self._names = names
+    # Schemes are set up in __cinit__, which Python can neither call again nor leave out: batches rely on them unasked.
+    def __cinit__(self, *args: object):
+        if type(self) is Scheme:
+            raise TypeError("use SignatureScheme, KemScheme or AeadScheme")
         self._oqs_objects = []
-        self.count = 0
-        self.secret_size = 0
-        return 0
 
     # Makes one key, and proves that its halves fit (the pairwise consistency test of FIPS 140-3).
     cdef int make(self, uint8_t *secret, uint8_t **publics) noexcept nogil:
@@ -41,7 +37,7 @@ cdef class Scheme:
         return tuple([self.public_size[i] for i in range(self.count)])
 
     def __repr__(self) -> str:
-        return f"{type(self).__name__}({'+'.join(self._names)})"
+        return f"{type(self).__name__}({self._names!r})"
 
 
 cdef struct Track:
@@ -92,14 +88,15 @@ cdef class SignatureScheme(Scheme):
     cdef Track track[MAX_TRACKS]
     cdef bytes _context
 
-    def __init__(self, names: tuple, context: bytes = b"") -> None:
+    # Not __init__, which Python could call again or not at all: batches rely on what is set here without asking.
+    def __cinit__(self, tuple names not None, bytes context not None=b""):
         cdef Track *track
         if not 1 <= len(names) <= MAX_TRACKS:
             raise ValueError(f"a scheme has 1 to {MAX_TRACKS} tracks")
         if len(context) > 255:
             raise ValueError("a context has at most 255 bytes")
-        self.begin(tuple(names))
-        self._context = bytes(context)
+        self._names = names
+        self._context = context
         for name in self._names:
             track = &self.track[self.count]
             if name == "Ed25519":
@@ -169,7 +166,7 @@ cdef class PublicKey:
     cdef readonly tuple public_keys
     cdef const uint8_t *pointers[MAX_TRACKS]  # into public_keys, which never changes
 
-    def __init__(self, Scheme scheme not None, public_keys: object) -> None:
+    def __cinit__(self, Scheme scheme not None, object public_keys):
         self.scheme = scheme
         self.public_keys = checked_public_keys(scheme, public_keys)
         for i in range(scheme.count):

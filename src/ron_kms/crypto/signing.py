@@ -246,6 +246,6 @@ def _outcome(
 ) -> tuple[Signature, ...] | KmsError | TypeError:
     if isinstance(result, tuple):
         return tuple(map(Signature, names, result))
-    if isinstance(result, (TypeError, BufferError)):
-        return TypeError(str(result))
-    return Internal(str(result))
+    if isinstance(result, (_core.CoreError, MemoryError)):
+        return Internal(str(result))
+    return TypeError(str(result))

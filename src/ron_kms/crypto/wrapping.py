@@ -158,6 +158,6 @@ class UnwrapKey:
 def _outcome(result: bytes | Exception) -> bytes | BadRequest | TypeError:
     if isinstance(result, bytes):
         return result
-    if isinstance(result, (TypeError, BufferError)):
+    if not isinstance(result, _core.CoreError):
         return TypeError(str(result))
     return BadRequest(str(result), hint="Check the key, its version, the context and that nothing was cut off.")
