@@ -2,14 +2,11 @@
 
 from __future__ import annotations
 
-import shutil
-import subprocess
 import sys
-from pathlib import Path
 
 import pytest
 
-from tests.core import child
+from tests.core import child, unprivileged
 
 if sys.platform != "linux":
     pytest.skip("what the system can refuse is Linux's", allow_module_level=True)
@@ -70,7 +67,7 @@ print(json.dumps(seen))
 
 
 def test_another_process_of_the_same_user_cannot_read_the_memory() -> None:
-    seen = child.result(LOOK, before=unprivileged())
+    seen = child.result(LOOK, before=unprivileged.command())
     assert seen == {
         "default mem": "refused",
         "default maps": "refused",
@@ -79,17 +76,3 @@ def test_another_process_of_the_same_user_cannot_read_the_memory() -> None:
         "dumpable maps": 16,
         "dumpable environ": 16,
     }
-
-
-def unprivileged() -> list[str]:
-    """What to put before a command so that it may not read other processes by privilege."""
-    status = Path("/proc/self/status").read_text()
-    effective = next(int(line.split()[1], 16) for line in status.splitlines() if line.startswith("CapEff"))
-    if not effective:
-        return []
-    # Only the right to read files stays, for the interpreter may be where only its owner may look.
-    changed = ["--reuid=65534", "--regid=65534", "--clear-groups", "--inh-caps=-all,+dac_read_search"]
-    prefix = ["setpriv", *changed, "--ambient-caps=-all,+dac_read_search", "--bounding-set=-all,+dac_read_search"]
-    if shutil.which("setpriv") is None or subprocess.run([*prefix, sys.executable, "-c", ""], check=False).returncode:
-        pytest.skip("needs setpriv to give up root's rights")
-    return prefix

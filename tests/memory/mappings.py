@@ -7,12 +7,13 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import NamedTuple
 
-_HEADER = re.compile(r"([0-9a-f]+)-([0-9a-f]+) (\S{4}) \S+ \S+ \d+\s*(.*)")
+_HEADER = re.compile(r"([0-9a-f]+)-([0-9a-f]+) (\S{4}) ([0-9a-f]+) \S+ \d+\s*(.*)")
 
 
 class Mapping(NamedTuple):
     """One mapping.
 
+    :ivar offset: where in its file it begins.
     :ivar flags: the kernel's VmFlags, such as ``lo`` (locked) and ``dd`` (left out of core files).
     :ivar locked: kilobytes that are locked in memory.
     """
@@ -20,6 +21,7 @@ class Mapping(NamedTuple):
     start: int
     end: int
     permissions: str
+    offset: int
     name: str
     flags: frozenset[str]
     locked: int
@@ -27,6 +29,16 @@ class Mapping(NamedTuple):
     @property
     def readable(self) -> bool:
         return self.permissions[0] == "r" and self.name not in ("[vvar]", "[vvar_vclock]", "[vsyscall]")
+
+    def file_content(self) -> bytes | None:
+        """What the file holds that is mapped here, None where there is none."""
+        try:
+            with Path(self.name).open("rb", 0) as file:
+                file.seek(self.offset)
+                content = file.read(self.end - self.start)
+        except OSError:
+            return None
+        return content + bytes(self.end - self.start - len(content))
 
 
 def mappings(pid: int | str = "self") -> list[Mapping]:
@@ -41,10 +53,10 @@ def mappings(pid: int | str = "self") -> list[Mapping]:
             fields[name] = value
             continue
         if header is not None:
-            start, end, permissions, name = header
+            start, end, permissions, offset, name = header
             locked = int(fields.get("Locked", "0 kB").split()[0])
             flags = frozenset(fields.get("VmFlags", "").split())
-            found.append(Mapping(int(start, 16), int(end, 16), permissions, name, flags, locked))
+            found.append(Mapping(int(start, 16), int(end, 16), permissions, int(offset, 16), name, flags, locked))
         header, fields = match.groups(), {}
     return found
 

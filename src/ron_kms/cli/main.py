@@ -34,6 +34,9 @@ def main() -> None:
     except KmsError as error:
         click.echo(f"ron-kms: {error.message}.{' ' + error.hint if error.hint else ''}", err=True)
         sys.exit(1)
+    except OSError as error:
+        click.echo(f"ron-kms: {error.strerror or 'a system call failed'}: {error.filename or 'no file'}.", err=True)
+        sys.exit(1)
 
 
 if __name__ == "__main__":

@@ -80,6 +80,8 @@ class Custodian:
                 f"the sealed key {kid.uuid}#v{version.number} does not open: it was changed outside ron-kms"
             ) from None
         with self._lock:
+            # Another request may have opened the same key meanwhile: then this one takes its place, and no other's.
+            self._slots.pop(kid, None)
             # Evicted slots are only let go of: what still works with one holds it, and the last to let go wipes it.
             while len(self._slots) >= self._bound:
                 self._slots.popitem(last=False)

@@ -6,6 +6,7 @@ of them.
 
 from __future__ import annotations
 
+import asyncio
 import logging
 import sys
 import traceback
@@ -13,11 +14,24 @@ from typing import Any
 
 import structlog
 
-LEVELS = ("debug", "info", "warning", "error")
+
+class _Others(logging.Handler):
+    """What libraries log by themselves: where it comes from, without its text, which may quote anything."""
+
+    def emit(self, record: logging.LogRecord) -> None:
+        where = f"{record.pathname}:{record.lineno} {record.funcName}"
+        kind = record.exc_info[0].__qualname__ if record.exc_info and record.exc_info[0] else None
+        structlog.get_logger(record.name).warning("a library warns", where=where, exception=kind)
+
+
+def loop_failure(_loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
+    """The exception handler of an event loop."""
+    structlog.get_logger("ron_kms.loop").error("a callback failed", trace=trace(context.get("exception")))
 
 
 def configure(level: str, **fields: Any) -> None:
     """Send this process's log to stderr, from ``level`` up; ``fields`` stand in every line."""
+    logging.basicConfig(level=logging.WARNING, handlers=[_Others()], force=True)
     structlog.reset_defaults()
     structlog.configure(
         processors=[

@@ -124,7 +124,7 @@ class Slot:
     def _spawn(self, theirs: socket.socket) -> subprocess.Popen[bytes]:
         fds = (theirs.fileno(), self._listener.fileno())
         return subprocess.Popen(
-            [sys.executable, "-P", "-m", "ron_kms.server.worker", *map(str, fds)],
+            [sys.executable, "-P", "-m", "ron_kms.server.worker", *map(str, (*fds, os.getpid()))],
             pass_fds=fds,
             stdin=subprocess.DEVNULL,
             stdout=subprocess.DEVNULL,

@@ -20,6 +20,7 @@ import structlog
 
 from ron_kms import _core
 from ron_kms.config import Address, Settings
+from ron_kms.errors import ConfigurationError
 from ron_kms.root.handle import RootKey
 from ron_kms.server import logs, metrics_dir
 from ron_kms.server.banner import ready_text
@@ -49,7 +50,10 @@ def run(settings: Settings, warnings: Sequence[str] = ()) -> int:
     :returns: the exit code: 0, or 1 when a worker had to be killed.
     :raises KmsError: something keeps it from starting.
     """
-    _core.harden_process(dumpable=settings.debug_dumpable)
+    try:
+        _core.harden_process(dumpable=settings.debug_dumpable)
+    except _core.CoreError as error:
+        raise ConfigurationError(f"the system refuses to protect this process: {error}") from None
     logs.configure(settings.log_level)
     for warning in warnings:
         log.warning(warning)
@@ -103,6 +107,7 @@ class _Supervisor:
 
     async def main(self, listeners: list[socket.socket], operator_sockets: list[socket.socket]) -> int:
         loop = asyncio.get_running_loop()
+        loop.set_exception_handler(logs.loop_failure)
         for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
             loop.add_signal_handler(number, self._stop)
         api, operator = (

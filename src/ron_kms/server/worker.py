@@ -1,6 +1,7 @@
 """One worker process: root key from the control socket -> store -> service -> application -> Hypercorn.
 
-Started by the supervisor as ``python -P -m ron_kms.server.worker <control> <listener>``, two inherited descriptors.
+Started by the supervisor as ``python -P -m ron_kms.server.worker <control> <listener> <pid>``: two inherited
+descriptors, and the supervisor's process id.
 """
 
 from __future__ import annotations
@@ -51,12 +52,12 @@ log = structlog.get_logger("ron_kms.worker")
 
 
 def main() -> None:
-    """The process, from its two descriptors to its exit code."""
+    """The process, from its arguments to its exit code."""
     link = socket.socket(fileno=int(sys.argv[1]))
     listener = socket.socket(fileno=int(sys.argv[2]))
     # Ctrl-C reaches the supervisor, which passes it on as SIGTERM.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
-    _leave_with_the_supervisor()
+    _leave_with_the_supervisor(int(sys.argv[3]))
     try:
         frame = control.decode(link.recv(control.PACKET_BYTES))
         if not isinstance(frame, control.Start):
@@ -66,11 +67,10 @@ def main() -> None:
         sys.exit(1)
 
 
-def _leave_with_the_supervisor() -> None:
+def _leave_with_the_supervisor(supervisor: int) -> None:
     """No worker outlives its supervisor, not even a stopped one."""
-    parent = os.getppid()
     ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
-    if os.getppid() != parent or parent == 1:
+    if os.getppid() != supervisor:  # it was gone before the line above
         sys.exit(1)
 
 
@@ -118,7 +118,7 @@ class _Worker:
 
     async def _serve(self, kms: Kms, app: App, server: Server, listener: socket.socket) -> None:
         loop = asyncio.get_running_loop()
-        loop.set_exception_handler(_report_failure)
+        loop.set_exception_handler(logs.loop_failure)
         loop.add_signal_handler(signal.SIGTERM, self._terminate)
         self._link.setblocking(False)
         loop.add_reader(self._link, self._supervisor_gone)
@@ -217,10 +217,6 @@ class _Clock:
         stepped = abs(offset - self._offset) > _STEP_SECONDS
         self._offset = offset
         return time.time() > _EPOCH and not stepped
-
-
-def _report_failure(_loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
-    log.error("a callback failed", trace=logs.trace(context.get("exception")))
 
 
 if __name__ == "__main__":

@@ -196,15 +196,9 @@ def _work(
 
 async def _unseal(kms: Kms, entries: Iterable[Entry]) -> Mapping[Kid, KeySlot | KmsError]:
     """The private keys of these versions; those not in memory are read and opened together, off the event loop."""
-    slots: dict[Kid, KeySlot | KmsError] = {}
-    sealed: list[Kid] = []
-    for entry in entries:
-        if entry.kid not in slots:
-            slot = kms.custodian.find(entry.kid)
-            if slot is None:
-                sealed.append(entry.kid)
-            else:
-                slots[entry.kid] = slot
+    kids = dict.fromkeys(entry.kid for entry in entries)
+    slots: dict[Kid, KeySlot | KmsError] = {kid: slot for kid in kids if (slot := kms.custodian.find(kid)) is not None}
+    sealed = [kid for kid in kids if kid not in slots]
     if sealed:
         slots.update(await kms.wait(kms.database.read(lambda connection: _read(kms, connection, sealed))))
     return slots

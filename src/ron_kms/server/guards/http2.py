@@ -110,6 +110,9 @@ class GuardedH2(H2Protocol):
         self._discarding: dict[int, int] = {}
         """Streams answered before their body ended, and how much more of it will be thrown away."""
 
+        self._whole: dict[int, bytes] = {}
+        """Answers of which nothing has been given to Hypercorn's sending task yet, and their bodies so far."""
+
     @property
     def reading_since(self) -> float | None:
         return None
@@ -257,16 +260,59 @@ class GuardedH2(H2Protocol):
             return
         if isinstance(event, Response):
             self._answering[stream_id] = time.monotonic()
-        await super().stream_send(event)
-        if isinstance(event, EndBody):
+            self._send_head(event)
+        elif isinstance(event, Body):
+            await self._send_piece(event)
+        elif isinstance(event, EndBody):
+            if not await self._send_whole(stream_id):
+                await super().stream_send(event)
             self._answering.pop(stream_id, None)
             self.budget.earn(Budget.ANSWERED)
+        else:
+            await super().stream_send(event)
+
+    def _send_head(self, event: Response) -> None:
+        """Kept back until the body, so that a small answer is one write."""
+        head = [(b":status", b"%d" % event.status_code), *event.headers, *self.config.response_headers("h2")]
+        with contextlib.suppress(h2.exceptions.ProtocolError):  # the stream or the connection is gone
+            self.connection.send_headers(event.stream_id, head)
+            self._whole[event.stream_id] = b""
+
+    async def _send_piece(self, event: Body) -> None:
+        held = self._whole.get(event.stream_id)
+        if held == b"" and len(event.data) <= self.connection.max_outbound_frame_size:
+            self._whole[event.stream_id] = event.data
+            return
+        self._whole.pop(event.stream_id, None)
+        await self._flush()
+        if held:
+            await super().stream_send(Body(stream_id=event.stream_id, data=held))
+        await super().stream_send(event)
+
+    async def _send_whole(self, stream_id: int) -> bool:
+        """The body that was kept back, if the client has a window for all of it; else Hypercorn sends it in parts."""
+        held = self._whole.pop(stream_id, None)
+        if held is None:
+            return False
+        with contextlib.suppress(h2.exceptions.ProtocolError):
+            if len(held) <= self.connection.local_flow_control_window(stream_id):
+                self.connection.send_data(stream_id, held, end_stream=True)
+                del self.stream_buffers[stream_id]
+                self.priority.remove_stream(stream_id)
+                await self._flush()
+                return True
+        await self._flush()
+        if held:
+            await super().stream_send(Body(stream_id=stream_id, data=held))
+        return False
 
     async def _close_stream(self, stream_id: int) -> None:
         self._arriving.pop(stream_id, None)
         self._answering.pop(stream_id, None)
         self._discarding.pop(stream_id, None)
-        await super()._close_stream(stream_id)
+        self._whole.pop(stream_id, None)
+        if (stream := self.streams.pop(stream_id, None)) is not None:
+            await stream.handle(StreamClosed(stream_id=stream_id))
         # Without this an application that waits for a window to open would wait on after its stream has gone.
         if (buffer := self.stream_buffers.get(stream_id)) is not None:
             await buffer.close()
