@@ -54,7 +54,7 @@ def act(kms: LocalKms, pool: ThreadPoolExecutor, do: str, kids: list[str]) -> An
 
 def suites() -> Iterator[str]:
     for _ in range(4):
-        yield from SUITES
+        yield from (suite.name for suite in SUITES.values() if suite.use == "sign")
 
 
 def answer(what: object) -> None:

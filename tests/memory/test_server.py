@@ -7,11 +7,12 @@ from pathlib import Path
 
 import httpx
 
-from ron_kms.crypto.suites import SUITES
+from ron_kms.crypto.suites import names
 from tests.memory.search import Searched, search
 from tests.memory.stored import Opened, open_store
 from tests.server.service import Service, create, serving
 
+SIGNING = names("sign")
 DIGEST = base64.b64encode(bytes(32)).decode()
 SLOTS = 16
 
@@ -21,7 +22,7 @@ def test_secrets_are_in_guarded_memory_only_and_only_while_they_are_used(tmp_pat
         serving(tmp_path / "data", workers="1", key_slots=str(SLOTS), debug_dumpable="true") as service,
         service.client() as client,
     ):
-        kids = [create(client, tenant, suite=suite) for tenant in ("acme", "core", "else") for suite in SUITES]
+        kids = [create(client, tenant, suite=suite) for tenant in ("acme", "core", "else") for suite in SIGNING]
         secrets = open_store(service.data_dir / "ron-kms.db", service.data_dir / "root.key")
         assert set(secrets.keys) == set(kids)
         own = {name for name in secrets.service if name != "token root seal"}
