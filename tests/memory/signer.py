@@ -1,65 +1,55 @@
-"""A process that signs through :func:`ron_kms.open` at its parent's word, one JSON object a line each way.
-
-Run as ``python -m tests.memory.signer <store> <keyfile>``.
-"""
+"""The parent's side of :mod:`tests.memory.signing`."""
 
 from __future__ import annotations
 
 import json
+import subprocess
 import sys
-from collections.abc import Iterator
-from concurrent.futures import ThreadPoolExecutor
-from typing import Any
+from pathlib import Path
+from typing import Any, Self
 
-from ron_kms.crypto.suites import SUITES
-from ron_kms.service.local import LocalKms
-
-DIGEST = bytes(32)
-THREADS = 3
-
-spilt: list[bytes] = []
+from tests.core.child import ROOT
+from tests.memory.stored import Opened, open_store
 
 
-def main(database: str, keyfile: str) -> None:
-    # The threads stay, and with them what is left on their stacks.
-    with (
-        ThreadPoolExecutor(THREADS) as pool,
-        LocalKms(f"sqlite:///{database}", seal=f"keyfile:{keyfile}", key_slots=16) as kms,
-    ):
-        answer("ready")
-        for line in sys.stdin:
-            command = json.loads(line)
-            answer(act(kms, pool, command["do"], command.get("kids", [])))
+class Signer:
+    """A process that signs with the keys of a store in ``folder``; it ends with the ``with`` block."""
 
+    def __init__(self, folder: Path) -> None:
+        self._database, self._keyfile = folder / "keys.db", folder / "root.key"
+        self._process = subprocess.Popen(
+            [sys.executable, "-m", "tests.memory.signing", str(self._database), str(self._keyfile)],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            text=True,
+            cwd=ROOT,
+        )
 
-def act(kms: LocalKms, pool: ThreadPoolExecutor, do: str, kids: list[str]) -> Any:
-    match do:
-        case "create":
-            return [kms.create(tenant="core", purpose="audit", suite=suite) for suite in suites()]
-        case "sign":
-            for kid in kids:
-                kms.sign(kid, digest=DIGEST)
-        case "batch":
-            items = [{"kid": kid, "digest": DIGEST} for kid in kids] * 3
-            for results in pool.map(kms.sign_batch, [items] * THREADS):
-                assert not any(result.error for result in results)
-        case "loaded":
-            return [str(kid) for kid in kms._kms.custodian._slots]
-        case "spill":
-            spilt.append(bytes.fromhex(kids[0]))
-        case "close":
-            kms.close()
-    return None
+    @property
+    def pid(self) -> int:
+        return self._process.pid
 
+    def do(self, what: str, arguments: list[str] | None = None) -> Any:
+        """One command, and its answer."""
+        assert self._process.stdin is not None
+        self._process.stdin.write(json.dumps({"do": what, "kids": arguments or []}) + "\n")
+        self._process.stdin.flush()
+        return self._answer()
 
-def suites() -> Iterator[str]:
-    for _ in range(4):
-        yield from (suite.name for suite in SUITES.values() if suite.use == "sign")
+    def secrets(self) -> Opened:
+        """What the store holds, read without the process."""
+        return open_store(self._database, self._keyfile)
 
+    def _answer(self) -> Any:
+        assert self._process.stdout is not None
+        return json.loads(self._process.stdout.readline())
 
-def answer(what: object) -> None:
-    print(json.dumps(what), flush=True)
+    def __enter__(self) -> Self:
+        assert self._answer() == "ready"
+        return self
 
-
-if __name__ == "__main__":
-    main(*sys.argv[1:])
+    def __exit__(self, *_: object) -> None:
+        try:
+            self._process.communicate(timeout=10)
+        finally:
+            self._process.kill()
