@@ -16,6 +16,9 @@ R = TypeVar("R", bound="Request")
 
 ITEMS_MAX = 1024
 
+# JSON Schema's $ is the end; to Python's regular expressions it is also the place before a last newline.
+_NO_NEWLINE = r"(?!\n)"
+
 
 class Request(msgspec.Struct, forbid_unknown_fields=True, kw_only=True):
     """A request: strict, so that a field this version does not know is refused rather than ignored."""
@@ -34,7 +37,7 @@ KidText = Annotated[
         examples=["core/audit/01932c07-209c-7e1b-8f31-2f1c4c0d5f1a#v1"],
     ),
 ]
-Name = Annotated[str, Meta(pattern=NAME_PATTERN, description="1 to 63 of a-z, 0-9, `.`, `_`, `-`.")]
+Name = Annotated[str, Meta(pattern=NAME_PATTERN + _NO_NEWLINE, description="1 to 63 of a-z, 0-9, `.`, `_`, `-`.")]
 Digest = Annotated[
     bytes,
     Meta(
@@ -51,7 +54,7 @@ Message = Annotated[
 OpId = Annotated[
     str,
     Meta(
-        pattern="^[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}$",
+        pattern="^[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}$" + _NO_NEWLINE,
         description="A UUID of the caller's.",
     ),
 ]
