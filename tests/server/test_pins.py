@@ -26,6 +26,7 @@ DIGESTS = {
     "hypercorn.protocol.http_stream": "b28bb59de67f2f28",
     "hypercorn.protocol.events": "d22d1846c7821b3f",
     "h2.connection": "8283e14ad0875ecd",
+    "hpack.hpack": "4ab14aab1a856cee",
     "h2.frame_buffer": "37febf771e389290",
 }
 

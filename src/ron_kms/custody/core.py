@@ -46,12 +46,18 @@ class Custodian:
         self._lock = threading.Lock()
 
     def create(self, kid: Kid, suite: Suite) -> Version:
-        """Make a key for ``kid`` (with its version) that has passed a pairwise test, sealed and ready to be stored."""
-        slot = _core.generate(suite.scheme)[0]
-        # Microseconds, for that is what the store keeps and what the blob is bound to.
-        created = datetime.now(UTC)
-        seal = self._keys.tenant_seal(kid.tenant)
-        blob = seal.seal_slot(slot, blob_ad(kid, suite.name, _microseconds(created), slot.public_keys))
+        """Make a key for ``kid`` (with its version) that has passed a pairwise test, sealed and ready to be stored.
+
+        :raises Internal: there is no guarded memory left, or the service is closed.
+        """
+        try:
+            slot = _core.generate(suite.scheme)[0]
+            # Microseconds, for that is what the store keeps and what the blob is bound to.
+            created = datetime.now(UTC)
+            seal = self._keys.tenant_seal(kid.tenant)
+            blob = seal.seal_slot(slot, blob_ad(kid, suite.name, _microseconds(created), slot.public_keys))
+        except _core.CoreError as error:
+            raise Internal(f"the key cannot be made: {error}") from None
         slot.release()
         return Version(_number(kid), suite.name, "enabled", slot.public_keys, blob, created)
 

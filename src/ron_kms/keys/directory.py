@@ -15,7 +15,7 @@ from typing import Any, NamedTuple
 from ron_kms.crypto.signing import VerifyKey
 from ron_kms.crypto.suites import SUITES, Suite
 from ron_kms.crypto.wrapping import WrapKey
-from ron_kms.errors import KmsError, StoreCorrupt
+from ron_kms.errors import KmsError, ServiceError, StoreCorrupt
 from ron_kms.model import Key, Kid, Version
 from ron_kms.store.database import Connection, Database
 from ron_kms.store.keys import load_version
@@ -78,7 +78,7 @@ class Directory:
     async def find(self, kids: Iterable[Kid]) -> dict[Kid, Entry | KmsError]:
         """Entries by the kids asked for; those that do not exist are left out, and an error stands for its kid alone.
 
-        :raises StoreUnavailable: some are not cached and the store cannot be asked.
+        Where the store cannot be asked, that is the error of those kids which are not cached.
         """
         found: dict[Kid, Entry | KmsError] = {}
         missing: list[Kid] = []
@@ -89,8 +89,10 @@ class Directory:
             else:
                 found[kid] = entry
         if missing:
-            read = await self._wait(self._database.read(lambda connection: self._read(connection, missing)))
-            found.update(read)
+            try:
+                found.update(await self._wait(self._database.read(lambda connection: self._read(connection, missing))))
+            except ServiceError as error:
+                found.update(dict.fromkeys(missing, error))
         return found
 
     def _read(self, connection: Connection, kids: list[Kid]) -> dict[Kid, Entry | KmsError]:

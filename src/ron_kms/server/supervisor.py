@@ -58,7 +58,7 @@ def run(settings: Settings, warnings: Sequence[str] = ()) -> int:
     for warning in warnings:
         log.warning(warning)
     make_context(settings)
-    _raise_open_files(settings)
+    _bound_open_files(settings)
     with DataDirectory(settings.data_dir) as directory:
         # The addresses first: a start that fails for them must leave nothing behind.
         listeners = bind(settings.http_addr, settings.workers, "http_addr")
@@ -85,14 +85,14 @@ def _mint_first_token(settings: Settings, root: RootKey, directory: DataDirector
         _print(f"The administrator's token was made and is in {path}")
 
 
-def _raise_open_files(settings: Settings) -> None:
-    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+def _bound_open_files(settings: Settings) -> None:
+    """So that connections which have not agreed on TLS yet, and are not counted before, are bounded too."""
+    _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     wanted = settings.max_connections + _OPEN_FILES
-    if soft != resource.RLIM_INFINITY and soft < wanted:
-        most = wanted if hard == resource.RLIM_INFINITY else min(wanted, hard)
-        resource.setrlimit(resource.RLIMIT_NOFILE, (most, hard))
-        if most < wanted:
-            log.warning("fewer files may be open than max_connections needs", files=most, wanted=wanted)
+    files = wanted if hard == resource.RLIM_INFINITY else min(wanted, hard)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (files, hard))
+    if files < wanted:
+        log.warning("fewer files may be open than max_connections needs", files=files, wanted=wanted)
 
 
 class _Supervisor:

@@ -15,7 +15,7 @@ from typing import Generic, NamedTuple, ParamSpec, Protocol, TypeVar
 from msgspec import UNSET, UnsetType
 
 from ron_kms._core import KeySlot
-from ron_kms.errors import BadRequest, Internal, KmsError
+from ron_kms.errors import BadRequest, Internal, KmsError, ServiceError
 from ron_kms.keys.directory import Entry
 from ron_kms.model import Caller, Kid
 from ron_kms.service.kms import Kms
@@ -195,12 +195,18 @@ def _work(
 
 
 async def _unseal(kms: Kms, entries: Iterable[Entry]) -> Mapping[Kid, KeySlot | KmsError]:
-    """The private keys of these versions; those not in memory are read and opened together, off the event loop."""
+    """The private keys of these versions; those not in memory are read and opened together, off the event loop.
+
+    Where the store cannot be asked, that is the error of those which are not in memory.
+    """
     kids = dict.fromkeys(entry.kid for entry in entries)
     slots: dict[Kid, KeySlot | KmsError] = {kid: slot for kid in kids if (slot := kms.custodian.find(kid)) is not None}
     sealed = [kid for kid in kids if kid not in slots]
     if sealed:
-        slots.update(await kms.wait(kms.database.read(lambda connection: _read(kms, connection, sealed))))
+        try:
+            slots.update(await kms.wait(kms.database.read(lambda connection: _read(kms, connection, sealed))))
+        except ServiceError as error:
+            slots.update(dict.fromkeys(sealed, error))
     return slots
 
 

@@ -22,6 +22,7 @@ from hypercorn.typing import TaskGroup
 from hypercorn.utils import filter_pseudo_headers
 from hyperframe.frame import Frame, HeadersFrame, RstStreamFrame
 
+from ron_kms.server.guards.headers import RememberingDecoder
 from ron_kms.server.guards.limits import Budget, Limits
 from ron_kms.server.guards.stream import Spawner
 
@@ -55,7 +56,7 @@ class Connection(h2.connection.H2Connection):
                 codes.MAX_HEADER_LIST_SIZE: limits.header_bytes,
             },
         )
-        self.decoder.max_header_list_size = limits.header_bytes
+        self.decoder = RememberingDecoder(limits.header_bytes)
         self.refused = 0
         self._limits = limits
         self._budget = budget

@@ -33,9 +33,18 @@ class _Log(Logger):
     def __init__(self, _config: Config) -> None:
         self.error_logger = None
         self.access_logger = None
+        self._told: dict[str, float] = {}
+        self._untold = 0
 
     async def exception(self, message: str, *_args: Any, **_kwargs: Any) -> None:
-        _log.error(message, trace=trace())
+        """At most once a second, for clients may be able to cause it."""
+        now = time.monotonic()
+        if now - self._told.get(message, -1.0) < 1.0:
+            self._untold += 1
+            return
+        self._told[message] = now
+        _log.error(message, trace=trace(), untold=self._untold)
+        self._untold = 0
 
 
 class _EdgeConfig(Config):
@@ -64,6 +73,7 @@ class Server:
         self._limits = limits
         self._tls = tls
         self._config = _EdgeConfig()
+        self._config.h11_max_incomplete_size = limits.header_bytes
         self._context = WorkerContext(None)
         self._connections: dict[GuardedConnection, asyncio.Task[None]] = {}
         self._servers: list[asyncio.AbstractServer] = []

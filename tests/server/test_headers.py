@@ -1,0 +1,61 @@
+"""The remembering decoder is hpack's decoder, only faster."""
+
+from __future__ import annotations
+
+import pytest
+from hpack import Decoder, Encoder
+from hpack.exceptions import HPACKError
+from hpack.struct import HeaderTuple, NeverIndexedHeaderTuple
+from hypothesis import given
+from hypothesis import strategies as st
+
+from ron_kms.server.guards.headers import RememberingDecoder
+
+NAMES = st.sampled_from([b"authorization", b"cookie", b"x-anything", b":path", b"date"])
+VALUES = st.one_of(st.binary(max_size=200), st.sampled_from([b"Bearer " + b"a" * 300, b"Bearer " + b"b" * 300]))
+KINDS = st.sampled_from([HeaderTuple, NeverIndexedHeaderTuple])
+LISTS = st.lists(st.lists(st.builds(lambda kind, name, value: kind(name, value), KINDS, NAMES, VALUES)), max_size=8)
+
+
+@given(LISTS, st.booleans())
+def test_it_decodes_what_hpack_decodes(lists: list[list[HeaderTuple]], huffman: bool) -> None:
+    encoder, plain, remembering = Encoder(), Decoder(2**16), RememberingDecoder(2**16)
+    for headers in lists:
+        block = encoder.encode(headers, huffman=huffman)
+        expected = plain.decode(block, raw=True)
+        found = remembering.decode(block, raw=True)
+        assert found == expected == headers
+        assert [type(header) for header in found] == [type(header) for header in expected]
+
+
+@given(st.lists(st.binary(max_size=150), max_size=5))
+def test_it_fails_where_hpack_fails(blocks: list[bytes]) -> None:
+    plain, remembering = Decoder(2**12), RememberingDecoder(2**12)
+    for block in blocks:
+        try:
+            expected = plain.decode(block, raw=True)
+        except (HPACKError, IndexError):
+            with pytest.raises((HPACKError, IndexError)):
+                remembering.decode(block, raw=True)
+            return
+        assert remembering.decode(block, raw=True) == expected
+
+
+@given(st.binary(min_size=300, max_size=300), st.integers(0, 320))
+def test_blocks_that_are_cut_off(value: bytes, cut: int) -> None:
+    block = Encoder().encode([NeverIndexedHeaderTuple(b"authorization", value)], huffman=True)[:cut]
+    outcomes = []
+    for decoder in (Decoder(2**16), RememberingDecoder(2**16)):
+        try:
+            outcomes.append(repr(decoder.decode(block, raw=True)))
+        except (HPACKError, IndexError):
+            outcomes.append("refused")
+    assert outcomes[0] == outcomes[1]
+
+
+def test_it_remembers_little() -> None:
+    encoder, decoder = Encoder(), RememberingDecoder(2**16)
+    for number in range(100):
+        headers = [NeverIndexedHeaderTuple(b"authorization", b"token %d " % number + b"x" * 200)] * 3
+        assert decoder.decode(encoder.encode(headers), raw=True) == headers
+    assert len(decoder._values) == 2
