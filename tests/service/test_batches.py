@@ -23,7 +23,7 @@ def digest(i: int) -> bytes:
 
 def test_a_full_batch_over_fifty_keys_in_order(place: Place) -> None:
     with place.open() as kms:
-        suites = list(SUITES)
+        suites = [suite.name for suite in SUITES.values() if suite.use == "sign"]
         kids = [kms.create(tenant="core", purpose="audit", suite=suites[i % len(suites)]) for i in range(50)]
     with place.open() as kms:  # cold: nothing is cached, no key is open
         items = [{"kid": kids[i * 7 % 50], "digest": digest(i)} for i in range(ITEMS_MAX)]
