@@ -61,7 +61,7 @@ def test_a_message_is_signed_as_it_is(shared: LocalKms, suite: str) -> None:
         assert shared.verify(answer.kid, answer.sigs, message=message).ok
 
 
-@pytest.mark.parametrize(("alias", "suite"), [(alias, suite) for (use, alias), suite in ALIASES.items() if use == "sign"])
+@pytest.mark.parametrize(("alias", "suite"), [(alias, to) for (use, alias), to in ALIASES.items() if use == "sign"])
 def test_aliases_name_a_suite(shared: LocalKms, alias: str, suite: str) -> None:
     kid = shared.create(tenant="core", purpose="audit", suite=alias)
     assert shared.get(kid).versions[0].suite == suite
