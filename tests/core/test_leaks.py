@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import sys
 
+import pytest
+
 from ron_kms._core import PublicKey, SecretKey, SignatureScheme, generate, sign, verify
 from tests.core import child
 
@@ -81,6 +83,7 @@ print(json.dumps([grown, tracemalloc.get_traced_memory()[0] - before]))
 """
 
 
+@pytest.mark.skipif(sys.platform != "linux", reason="reads /proc")
 def test_memory_stays_as_it_is() -> None:
     resident, traced = child.result(MEMORY)
     assert resident < 1024 * 1024  # 2,500 rounds of eight operations: 400 bytes lost in each would show

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 import pytest
 from msgspec import UNSET
 
@@ -14,11 +16,11 @@ NAMES = [("acme", "audit"), ("acme", "audit-2"), ("acme", "release"), ("acme-pro
 
 
 @pytest.fixture(scope="module")
-def kms(tmp_path_factory: pytest.TempPathFactory) -> LocalKms:
-    kms = Place(tmp_path_factory.mktemp("list")).open()
-    for tenant, purpose in NAMES * 3:
-        kms.create(tenant=tenant, purpose=purpose, suite="ed25519", labels={"n": purpose})
-    return kms
+def kms(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LocalKms]:
+    with Place(tmp_path_factory.mktemp("list")).open() as kms:
+        for tenant, purpose in NAMES * 3:
+            kms.create(tenant=tenant, purpose=purpose, suite="ed25519", labels={"n": purpose})
+        yield kms
 
 
 def names(kms: LocalKms, prefix: str = "", by: Caller | None = None) -> list[str]:
