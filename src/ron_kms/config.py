@@ -106,7 +106,7 @@ def _seconds(low: float, high: float) -> Kind:
             raise ValueError
         return number
 
-    return Kind(read, f"a number of seconds from {low:g} to {high:g}", "SECONDS")
+    return Kind(read, f"a number of seconds from {low:g} to {high:.10g}", "SECONDS")
 
 
 def _one_of(*words: str) -> Kind:
@@ -121,6 +121,8 @@ def _one_of(*words: str) -> Kind:
 _ADDRESS = Kind(_address, "an IP address and a port, such as 127.0.0.1:9446", "HOST:PORT")
 _PATH = Kind(_path, "a path", "PATH")
 _SWITCH = Kind(_flag, "true or false", "BOOL")
+_BOOL = Kind(_flag, "true or false", "true|false")
+"""A switch that is on by default, so that its flag has to say which way."""
 
 
 def cores() -> int:
@@ -189,6 +191,33 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     key_slots: Annotated[int, Knob(_whole(16, 16_384), "Private keys that a worker holds ready in locked memory.")] = (
         1024
     )
+    pq_produce_hybrid: Annotated[
+        bool,
+        Knob(
+            _BOOL,
+            "Whether new versions are hybrid where no suite is named and `or` holds; false is phase 0, all classical.",
+        ),
+    ] = True
+    pq_verify_mode: Annotated[
+        str,
+        Knob(
+            _one_of("or", "and", "pq_only"),
+            "What verify demands for tenants without a policy of their own: any track, every track with the"
+            " post-quantum one among them, or the post-quantum one.",
+        ),
+    ] = "or"
+    pq_rollout_percent: Annotated[
+        int,
+        Knob(_whole(0, 100), "Share of each tenant's keys that they hold for; the others follow the phase before."),
+    ] = 100
+    pq_rollback_window: Annotated[
+        float,
+        Knob(
+            _seconds(0, 31_536_000),
+            "For so long after a step to `and`, a valid signature that it refuses unannounced takes the tenant back to"
+            " `or`; 0 for never.",
+        ),
+    ] = 604_800.0
     max_connections: Annotated[
         int, Knob(_whole(1, 100_000), "Open connections a worker; further ones are closed at once.")
     ] = 4096
@@ -243,7 +272,7 @@ def _definitions() -> tuple[Definition, ...]:
                 env="KMS_" + field.name.upper(),
                 flag="--" + field.name.replace("_", "-"),
                 knob=knob,
-                default=default.lower() if knob.kind is _SWITCH else default,
+                default=default.lower() if isinstance(field.default, bool) else default,
                 switch=knob.kind is _SWITCH,
             )
         )
@@ -327,6 +356,8 @@ def _contradictions(settings: Settings) -> list[str]:
             faults.append("http_addr is not on loopback: it needs tls_cert and tls_key, or --insecure-plaintext")
         if not settings.operator_addr.loopback:
             faults.append("operator_addr is not on loopback: it serves plain text, which needs --insecure-plaintext")
+    if settings.pq_verify_mode == "and" and not settings.pq_produce_hybrid:
+        faults.append("pq_verify_mode is 'and': it needs pq_produce_hybrid, or it would refuse what is newly made")
     if settings.http_addr == settings.operator_addr and settings.http_addr.port:
         faults.append("http_addr and operator_addr are the same")
     return faults

@@ -88,6 +88,13 @@ class NoCapability(CallerError):
     default_hint = "Ask whoever issued the token for one with the scope that this call needs."
 
 
+class PolicyRefused(CallerError):
+    code = "PolicyRefused"
+    http = 403
+    grpc = "PERMISSION_DENIED"
+    default_hint = "Ask for something at least as strict as policy demands."
+
+
 class NotFound(CallerError):
     code = "NotFound"
     http = 404

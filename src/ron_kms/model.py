@@ -92,6 +92,28 @@ class Version(msgspec.Struct, frozen=True):
     created: datetime
 
 
+PHASE_MAX = 3
+
+
+class Policy(msgspec.Struct, frozen=True):
+    """How far a tenant is on its way to post-quantum signatures; what that means is in :mod:`ron_kms.policy.pq`.
+
+    :ivar phase: 0 classical, 1 hybrid (``or``), 2 hybrid (``and``), 3 post-quantum only.
+    :ivar rollout_percent: the share of the tenant's keys that the phase holds for; the others follow the one before.
+    :ivar revision: counts its changes; 0 for the service-wide default, which no tenant has changed.
+    :ivar stepped: when it was last set; None for the default.
+    :ivar rolled_back: when the service itself took the phase back to 1, until an operator sets the policy again.
+    :ivar rolled_back_by: the version (its kid) whose signature was the cause.
+    """
+
+    phase: int
+    rollout_percent: int
+    revision: int = 0
+    stepped: datetime | None = None
+    rolled_back: datetime | None = None
+    rolled_back_by: str | None = None
+
+
 class Caller(msgspec.Struct, frozen=True):
     """Who asks, as the token says: what is absent is not restricted.
 

@@ -6,6 +6,7 @@ import sys
 
 import click
 
+from ron_kms.cli.backup import backup
 from ron_kms.cli.serve import serve
 from ron_kms.cli.version import version
 from ron_kms.errors import KmsError
@@ -16,6 +17,7 @@ def commands() -> None:
     """A post-quantum key management service: it keeps keys, signs and verifies."""
 
 
+commands.add_command(backup)
 commands.add_command(serve)
 commands.add_command(version)
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 import random
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from pathlib import Path
 from urllib.parse import quote
 
@@ -117,6 +117,38 @@ def transaction(path: Path) -> Iterator[Connection]:
     """
     try:
         with make_engine(path, writing=True).begin() as connection:
+            yield connection
+    except Exception as error:  # noqa: BLE001 - told by the same one where it is not the driver's
+        raise translate(error)  # noqa: B904 - its cause is set there
+
+
+def copy_store(path: Path, target: Path) -> None:
+    """Copy one state of the store into an empty file, while others read and write the store.
+
+    What was deleted is not in the copy: rows are copied one by one, free pages never.
+
+    :raises KmsError: the driver's errors, translated.
+    """
+    source = f"file:{quote(str(path))}?mode=rw"
+    try:
+        with closing(sqlite.connect(source, uri=True, isolation_level=None, timeout=_BUSY_SECONDS)) as connection:
+            connection.execute("VACUUM INTO ?", (str(target),))
+    except Exception as error:  # noqa: BLE001 - told by the same one where it is not the driver's
+        raise translate(error)  # noqa: B904 - its cause is set there
+
+
+@contextmanager
+def resting(path: Path) -> Iterator[Connection]:
+    """Read a store's file that nobody uses, such as a copy, and leave nothing beside it.
+
+    :raises KmsError: the driver's errors, translated.
+    """
+    place = f"file:{quote(str(path))}?mode=ro&immutable=1"
+    engine = create_engine(
+        "sqlite://", module=sqlite, creator=lambda: sqlite.connect(place, uri=True), poolclass=NullPool
+    )
+    try:
+        with engine.connect() as connection:
             yield connection
     except Exception as error:  # noqa: BLE001 - told by the same one where it is not the driver's
         raise translate(error)  # noqa: B904 - its cause is set there

@@ -1,0 +1,1 @@
+"""What a tenant allows on its way to post-quantum cryptography."""

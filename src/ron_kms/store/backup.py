@@ -1,0 +1,138 @@
+"""Backups: a folder with a copy of the store and a manifest that says what it is and how to tell that it is whole.
+
+The root key is not in it, and making one needs no root key: rows are copied as they are, sealed and authenticated.
+"""
+
+from __future__ import annotations
+
+import os
+import secrets
+import shutil
+from datetime import UTC, datetime
+from pathlib import Path
+
+import msgspec
+from blake3 import blake3
+from sqlalchemy import func, select
+
+from ron_kms.errors import ConfigurationError, KmsError
+from ron_kms.store.schema import CHANGES, ROOT
+from ron_kms.store.sqlite import copy_store, database_path, resting
+
+MANIFEST = "manifest.json"
+COPY = "ron-kms.db"
+_FORMAT = 1
+_MOST_BYTES = 64 * 1024
+"""Of a manifest."""
+
+
+class File(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """A file of a backup; ``blake3`` is its BLAKE3-256 digest, 64 hexadecimal digits."""
+
+    name: str
+    bytes: int
+    blake3: str
+
+
+class Manifest(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """What a backup is: ``root_id`` names the root key that opens it, ``changes`` is the number of its last change."""
+
+    format: int
+    made: datetime
+    root_id: str
+    changes: int
+    files: tuple[File, ...]
+
+
+def back_up(url: str, folder: Path) -> Manifest:
+    """Copy the store, running or not, into a new folder (0700, files 0600), which is there whole or not at all.
+
+    :raises ConfigurationError: the folder is there already, or cannot be made.
+    :raises KmsError: the store cannot be read.
+    """
+    path = database_path(url)
+    if not path.is_file():
+        raise ConfigurationError(f"there is no store at {path}", hint="Name the data folder or the store's URL.")
+    target = folder.absolute()
+    if os.path.lexists(target):
+        raise _taken(target)
+    fresh = target.with_name(f".{target.name}.{secrets.token_hex(8)}")
+    try:
+        fresh.mkdir(mode=0o700)
+        try:
+            manifest = _fill(path, fresh)
+            # A folder takes another's place only where that one is empty.
+            fresh.rename(target)
+        finally:
+            shutil.rmtree(fresh, ignore_errors=True)
+        _sync(target.parent)
+    except FileExistsError:
+        raise _taken(target) from None
+    except OSError as error:
+        raise ConfigurationError(f"the backup {target} cannot be made: {error.strerror}") from None
+    return manifest
+
+
+def check_backup(folder: Path) -> Manifest:
+    """Read a backup's manifest and compare its files with it.
+
+    :raises ConfigurationError: it is not a whole backup of a format that this version knows.
+    """
+    try:
+        with (folder / MANIFEST).open("rb") as file:
+            manifest = msgspec.json.decode(file.read(_MOST_BYTES), type=Manifest)
+        if manifest.format != _FORMAT or [entry.name for entry in manifest.files] != [COPY]:
+            raise ConfigurationError(f"the backup {folder} has a format that this version of ron-kms does not know")
+        for entry in manifest.files:
+            if _describe(folder / entry.name) != entry:
+                raise ConfigurationError(
+                    f"{entry.name} in the backup {folder} is not as it was made", hint="Take another backup."
+                )
+    except OSError as error:
+        raise ConfigurationError(f"the backup {folder} cannot be read: {error.strerror}") from None
+    except msgspec.DecodeError:
+        raise ConfigurationError(f"{MANIFEST} in {folder} is not the manifest of a backup") from None
+    return manifest
+
+
+def _fill(path: Path, fresh: Path) -> Manifest:
+    copy = fresh / COPY
+    # Empty and private before anything is in it.
+    os.close(os.open(copy, os.O_CREAT | os.O_EXCL | os.O_WRONLY | os.O_CLOEXEC, 0o600))
+    copy_store(path, copy)
+    _sync(copy)
+    with resting(copy) as connection:
+        root_id = connection.execute(select(ROOT.c.root_id)).scalar()
+        changes = connection.execute(select(func.max(CHANGES.c.n))).scalar() or 0
+    if root_id is None:
+        raise ConfigurationError("the store was never started: there is nothing to back up")
+    manifest = Manifest(_FORMAT, datetime.now(UTC), str(root_id), int(changes), (_describe(copy),))
+    note = fresh / MANIFEST
+    with open(os.open(note, os.O_CREAT | os.O_EXCL | os.O_WRONLY | os.O_CLOEXEC, 0o600), "wb") as file:  # noqa: PTH123
+        file.write(msgspec.json.format(msgspec.json.encode(manifest), indent=2) + b"\n")
+        file.flush()
+        os.fsync(file.fileno())
+    _sync(fresh)
+    return manifest
+
+
+def _describe(path: Path) -> File:
+    digest = blake3()
+    size = 0
+    with path.open("rb") as file:
+        while chunk := file.read(1 << 20):
+            digest.update(chunk)
+            size += len(chunk)
+    return File(path.name, size, digest.hexdigest())
+
+
+def _sync(path: Path) -> None:
+    fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+    try:
+        os.fsync(fd)
+    finally:
+        os.close(fd)
+
+
+def _taken(target: Path) -> KmsError:
+    return ConfigurationError(f"{target} is there already", hint="A backup takes a new folder and overwrites nothing.")
