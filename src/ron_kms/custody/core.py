@@ -23,12 +23,14 @@ _log = logging.getLogger(__name__)
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 SLOT_LOCKED_BYTES = 8192
-"""Locked memory of the largest common slot: two pages for a hybrid's secrets and libsodium's canary."""
+"""Locked memory of a slot: two pages for a hybrid's secrets and libsodium's canary, one for Ed25519 alone.
 
-SLOT_RESIDENT_BYTES = 16384
-"""Resident memory of a slot as measured, its header page and bookkeeping included: 1,024 slots take 16 MiB."""
+Resident are 14 KiB of a hybrid's, public keys and libsodium's header page included, so 14 MiB of 1,024 slots.
+"""
 
-SLOT_MAPPINGS = 5
+SLOT_MAPPINGS = 4
+"""Memory mappings of a slot: header, guard page, secrets, guard page."""
+
 FEWEST_SLOTS = 16
 
 
