@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from ron_kms._core import has_aes_gcm
 from ron_kms.server.control import Report
 from ron_kms.server.readiness import NEEDED, WISHED, Heard, judge
 
@@ -43,3 +44,8 @@ def test_silence() -> None:
 
 def test_stopping() -> None:
     assert judge([_heard(0)], tls=False, stopping=True, now=100).missing == ["listener_bound"]
+
+
+def test_suites_that_the_machine_cannot_compute_are_told() -> None:
+    told = judge([_heard(0)], tls=False, stopping=False, now=100).snapshot.unavailable_suites
+    assert told == ([] if has_aes_gcm() else ["xaes-256-gcm"])

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 
 import msgspec
 
+from ron_kms.crypto.suites import SUITES
 from ron_kms.server.control import Report
 
 SILENCE_SECONDS = 2.0
@@ -31,10 +32,11 @@ class WorkerState(msgspec.Struct, frozen=True):
 
 
 class Snapshot(msgspec.Struct, frozen=True):
-    """What readiness was judged from."""
+    """What readiness was judged from, and which suites this machine cannot compute."""
 
     workers: list[WorkerState]
     tls: bool
+    unavailable_suites: list[str]
 
 
 class Readiness(msgspec.Struct, frozen=True):
@@ -97,5 +99,5 @@ def judge(workers: Sequence[Heard], *, tls: bool, stopping: bool, now: float) ->
         missing=missing,
         degraded=[] if missing else bad(WISHED),
         retry_after=0 if not missing else 1,
-        snapshot=Snapshot(states, tls),
+        snapshot=Snapshot(states, tls, [suite.name for suite in SUITES.values() if not suite.available]),
     )
