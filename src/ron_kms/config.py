@@ -218,6 +218,14 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
             " `or`; 0 for never.",
         ),
     ] = 604_800.0
+    freshness_ms: Annotated[
+        int,
+        Knob(
+            _whole(100, 60_000),
+            "Milliseconds. A worker that has not looked at the store for longer refuses to use private keys; so what is"
+            " disabled or revoked is so everywhere after this at most.",
+        ),
+    ] = 1000
     max_connections: Annotated[
         int, Knob(_whole(1, 100_000), "Open connections a worker; further ones are closed at once.")
     ] = 4096

@@ -6,7 +6,7 @@ import logging
 import resource
 import threading
 from collections import OrderedDict
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -18,6 +18,7 @@ from ron_kms.crypto.wrapping import WrapKey
 from ron_kms.errors import ConfigurationError, Internal, StoreCorrupt
 from ron_kms.model import Kid, Version
 from ron_kms.root.handle import StoreKeys
+from ron_kms.store.horizon import Horizon
 
 _log = logging.getLogger(__name__)
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
@@ -38,13 +39,14 @@ class Custodian:
     """Makes, seals and unseals keys, and signs with them.
 
     At most ``slots`` private keys are unsealed at a time; the least recently used one makes room. A key that a batch is
-    working with stays until the batch has ended.
+    working with stays until the batch has ended. None is kept that was read before a change to it that is known of.
     """
 
-    def __init__(self, keys: StoreKeys, slots: int) -> None:
+    def __init__(self, keys: StoreKeys, slots: int, horizon: Horizon) -> None:
         self._keys = keys
+        self._horizon = horizon
         self._bound = affordable_slots(slots)
-        self._slots: OrderedDict[Kid, _core.KeySlot] = OrderedDict()
+        self._slots: OrderedDict[Kid, tuple[_core.KeySlot, int]] = OrderedDict()  # with what it has seen
         self._lock = threading.Lock()
 
     def create(self, kid: Kid, suite: Suite) -> Version:
@@ -66,14 +68,16 @@ class Custodian:
     def find(self, kid: Kid) -> _core.KeySlot | None:
         """The private key of ``kid`` (with its version) if it is unsealed already."""
         with self._lock:
-            slot = self._slots.get(kid)
-            if slot is not None:
-                self._slots.move_to_end(kid)
-            return slot
+            held = self._slots.get(kid)
+            if held is None:
+                return None
+            self._slots.move_to_end(kid)
+            return held[0]
 
-    def unseal(self, kid: Kid, version: Version) -> _core.KeySlot:
+    def unseal(self, kid: Kid, version: Version, seen: int) -> _core.KeySlot:
         """Open the private key of ``kid`` (with its version) from its blob.
 
+        :param seen: the number of a change before which the version was not read.
         :raises StoreCorrupt: the blob does not open.
         :raises Internal: there is no guarded memory left.
         """
@@ -88,13 +92,26 @@ class Custodian:
                 f"the sealed key {kid.uuid}#v{version.number} does not open: it was changed outside ron-kms"
             ) from None
         with self._lock:
+            if self._horizon.outdated(kid.uuid, seen):
+                return slot
             # Another request may have opened the same key meanwhile: then this one takes its place, and no other's.
             self._slots.pop(kid, None)
             # Evicted slots are only let go of: what still works with one holds it, and the last to let go wipes it.
             while len(self._slots) >= self._bound:
                 self._slots.popitem(last=False)
-            self._slots[kid] = slot
+            self._slots[kid] = slot, seen
         return slot
+
+    def forget(self, uuids: Collection[str]) -> None:
+        """Wipe the private keys of these keys that were read before a change to them; those that are worked with, when
+        that work has ended.
+
+        To be called after the horizon has heard of the changes.
+        """
+        with self._lock:
+            for kid in [kid for kid in self._slots if kid.uuid in uuids]:
+                if self._horizon.outdated(kid.uuid, self._slots[kid][1]):
+                    del self._slots[kid]
 
     @property
     def loaded(self) -> int:
@@ -104,7 +121,7 @@ class Custodian:
     def release(self) -> None:
         """Wipe every unsealed key and the keys that seal them."""
         with self._lock:
-            for slot in self._slots.values():
+            for slot, _ in self._slots.values():
                 slot.release()
             self._slots.clear()
         self._keys.release()

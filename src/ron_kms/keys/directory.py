@@ -17,7 +17,9 @@ from ron_kms.crypto.suites import SUITES, Suite
 from ron_kms.crypto.wrapping import WrapKey
 from ron_kms.errors import KmsError, ServiceError, StoreCorrupt
 from ron_kms.model import Key, Kid, Version
+from ron_kms.store import changes
 from ron_kms.store.database import Connection, Database
+from ron_kms.store.horizon import Horizon
 from ron_kms.store.keys import load_version
 from ron_kms.store.rows import Rows
 
@@ -35,6 +37,7 @@ class Entry(NamedTuple):
     :ivar verify_key: of a key that signs.
     :ivar wrap_key: of a key that wraps.
     :ivar newest: whether this was the key's newest version when it was read.
+    :ivar seen: the number of the last change that it can know of.
     :ivar read_at: when it was read from the store, in seconds of :func:`time.monotonic`.
     """
 
@@ -45,6 +48,7 @@ class Entry(NamedTuple):
     verify_key: VerifyKey | None
     wrap_key: WrapKey | None
     newest: bool
+    seen: int
     read_at: float
 
     @property
@@ -56,13 +60,15 @@ class Entry(NamedTuple):
 class Directory:
     """Finds versions of keys by kid. Safe to use from several threads.
 
-    At most ``bound`` entries are kept; the least recently used one makes room.
+    At most ``bound`` entries are kept; the least recently used one makes room. An entry that the horizon calls outdated
+    is never given from memory, also where it was read before the change and entered after it.
     """
 
-    def __init__(self, database: Database, rows: Rows, wait: Wait, bound: int = ENTRIES_MAX) -> None:
+    def __init__(self, database: Database, rows: Rows, wait: Wait, horizon: Horizon, bound: int = ENTRIES_MAX) -> None:
         self._database = database
         self._rows = rows
         self._wait = wait
+        self._horizon = horizon
         self._bound = bound
         self._entries: OrderedDict[Kid, Entry] = OrderedDict()
         self._lock = threading.Lock()
@@ -71,8 +77,12 @@ class Directory:
         """The entry if it is known already; a kid without a version means the newest."""
         with self._lock:
             entry = self._entries.get(kid)
-            if entry is not None:
-                self._entries.move_to_end(kid)
+            if entry is None:
+                return None
+            if self._horizon.outdated(kid.uuid, entry.seen):
+                del self._entries[kid]
+                return None
+            self._entries.move_to_end(kid)
             return entry
 
     async def find(self, kids: Iterable[Kid]) -> dict[Kid, Entry | KmsError]:
@@ -97,6 +107,7 @@ class Directory:
 
     def _read(self, connection: Connection, kids: list[Kid]) -> dict[Kid, Entry | KmsError]:
         now = time.monotonic()
+        seen = self._latest(connection)
         found: dict[Kid, Entry | KmsError] = {}
         for kid in kids:
             try:
@@ -105,12 +116,19 @@ class Directory:
                 found[kid] = error
                 continue
             if row is not None:
-                found[kid] = self.remember(*row, now=now)
+                found[kid] = self.remember(*row, seen, now=now)
         return found
 
-    def remember(self, key: Key, version: Version, *, now: float | None = None) -> Entry:
+    def _latest(self, connection: Connection) -> int:
+        try:
+            return changes.latest(connection, self._rows)
+        except StoreCorrupt:
+            return 0  # private operations are refused for it elsewhere; others go on with what is known to be genuine
+
+    def remember(self, key: Key, version: Version, seen: int, *, now: float | None = None) -> Entry:
         """Enter what was read from the store or just written to it.
 
+        :param seen: the number of the last change in the transaction that read or wrote it.
         :raises StoreCorrupt: the version's suite is not in this build.
         """
         suite = SUITES.get(version.suite)
@@ -124,12 +142,14 @@ class Directory:
             verify_key=VerifyKey(suite, version.public) if suite.use == "sign" else None,
             wrap_key=WrapKey(suite, version.public[0]) if suite.use == "wrap" else None,
             newest=version.number == key.newest,
+            seen=seen,
             read_at=time.monotonic() if now is None else now,
         )
         with self._lock:
-            self._entries[entry.kid] = entry
-            if entry.newest:
-                self._entries[key.kid] = entry
+            for kid in (entry.kid, key.kid) if entry.newest else (entry.kid,):
+                known = self._entries.get(kid)
+                if known is None or known.seen <= seen:
+                    self._entries[kid] = entry
             while len(self._entries) > self._bound:
                 self._entries.popitem(last=False)
         return entry

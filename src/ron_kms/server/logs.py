@@ -46,6 +46,17 @@ def configure(level: str, **fields: Any) -> None:
         logger_factory=_Factory(fields),
         cache_logger_on_first_use=True,
     )
+    below = logging.getLogger("ron_kms")
+    below.handlers = [_Below()]
+    below.setLevel(level.upper())
+    below.propagate = False
+
+
+class _Below(logging.Handler):
+    """What our own floors below log through the standard library, as lines of the same form."""
+
+    def emit(self, record: logging.LogRecord) -> None:
+        structlog.get_logger(record.name).log(record.levelno, record.getMessage())
 
 
 class _Stderr:

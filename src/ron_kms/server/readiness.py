@@ -13,7 +13,7 @@ from ron_kms.server.control import Report
 SILENCE_SECONDS = 2.0
 REPORT_SECONDS = 0.5
 
-NEEDED = ("config_loaded", "listener_bound", "store_ready", "rng_ok")
+NEEDED = ("config_loaded", "listener_bound", "store_ready", "store_intact", "rng_ok")
 """Without one of these no request can be served."""
 WISHED = ("clock_ok",)
 """Without one of these requests are served, and the operator should look: tokens expire by the clock."""

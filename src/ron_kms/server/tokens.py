@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 
 from ron_kms._core import SecretKey
 from ron_kms.capabilities.tokens import TokenChecker, mint_administrator
+from ron_kms.keys.freshness import Watcher
 from ron_kms.model import new_uuid
 from ron_kms.server.data_dir import TOKEN, DataDirectory
 from ron_kms.store.bootstrap import Store
+from ron_kms.store.changes import Change
 from ron_kms.store.tokens import TokenRoot, insert_token_root, load_token_roots
 
 
@@ -38,22 +41,26 @@ def first_token(store: Store, directory: DataDirectory) -> Path | None:
 
 
 class Tokens:
-    """The token roots of one worker.
+    """The token roots of one worker, as they are in the store, and the checker that knows them.
 
     :raises StoreCorrupt: a row was edited.
     """
 
-    def __init__(self, store: Store) -> None:
-        sealing = store.keys.derive("token-roots")
-        try:
-            self._roots = store.database.read(
-                lambda connection: load_token_roots(connection, store.rows, sealing)
-            ).result()
-        finally:
-            sealing.release()
-        self.checker = TokenChecker({root.id: root.key for root in self._roots if root.retired is None})
+    def __init__(self, store: Store, watcher: Watcher) -> None:
+        self._store = store
+        self._sealing = store.keys.derive("token-roots")
+        self._roots: list[TokenRoot] = []
+        self.checker = TokenChecker({})
+        watcher.on("token-root", self._reload)
+
+    def _reload(self, _: Sequence[Change]) -> None:
+        # The keys before are only let go of: a check under way holds the one it works with, and the last wipes it.
+        rows, sealing = self._store.rows, self._sealing
+        self._roots = self._store.database.read(lambda connection: load_token_roots(connection, rows, sealing)).result()
+        self.checker.replace_roots({root.id: root.key for root in self._roots if root.retired is None})
 
     def release(self) -> None:
         """Wipe the root keys."""
         for root in self._roots:
             root.key.release()
+        self._sealing.release()

@@ -96,9 +96,15 @@ class _Worker:
                 root.release()
             use_slot(self._begin.metrics, self._begin.slot)
             metrics = Metrics()
-            tokens = Tokens(store)
-            threads = max(1, cores() // settings.workers)
-            kms = start(store, metrics=metrics, wait=_wait, threads=threads, key_slots=settings.key_slots)
+            kms = start(
+                store,
+                metrics=metrics,
+                wait=_wait,
+                threads=max(1, cores() // settings.workers),
+                key_slots=settings.key_slots,
+                freshness_ms=settings.freshness_ms,
+            )
+            tokens = Tokens(store, kms.watcher)
             app = create_app(OPERATIONS, kms, tokens.checker, metrics=metrics, body_seconds=settings.request_seconds)
             server = Server(app, limits_of(settings), make_context(settings))
         except KmsError as error:
@@ -112,6 +118,7 @@ class _Worker:
             with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
                 runner.run(self._serve(kms, app, server, listener))
         finally:
+            kms.watcher.close()
             tokens.release()
             kms.close()
         return 0
@@ -153,7 +160,8 @@ class _Worker:
             ready = {
                 "config_loaded": True,
                 "listener_bound": not self._stop.is_set(),
-                "store_ready": await _store_answers(kms),
+                "store_ready": await _store_answers(kms) and kms.watcher.fresh(),
+                "store_intact": not kms.watcher.corrupt,
                 "rng_ok": rng.works(),
                 "clock_ok": self._clock.is_sane(),
             }

@@ -90,21 +90,21 @@ async def _store(
     """Write key and answer in one transaction, or find the answer that this ``op_id`` was given before."""
     op_id = request.op_id
 
-    def write(connection: Connection) -> CreateAnswer:
+    def write(connection: Connection) -> tuple[CreateAnswer, int]:
         if op_id is not UNSET:
             scoped = Scoped(key.tenant, context.caller.token_id, "create", op_id)
             now = datetime.now(UTC)
             digest = blake3(msgspec.msgpack.encode(request, order="deterministic")).digest()
             earlier = find_answer(connection, kms.rows, scoped, digest, now)
             if earlier is not None:
-                return msgspec.msgpack.decode(earlier, type=CreateAnswer)
+                return msgspec.msgpack.decode(earlier, type=CreateAnswer), 0
             keep_answer(connection, kms.rows, scoped, digest, msgspec.msgpack.encode(answer), now)
-        insert_key(connection, kms.rows, key, version)
-        return answer
+        return answer, insert_key(connection, kms.rows, key, version)
 
-    stored: CreateAnswer = await kms.wait(kms.database.write(write))
+    written: tuple[CreateAnswer, int] = await kms.wait(kms.database.write(write))
+    stored, n = written
     if stored is answer:
-        kms.directory.remember(key, version)
+        kms.directory.remember(key, version, n)
     return stored
 
 

@@ -2,6 +2,9 @@
 
 A verb is authorised, looked up, prepared, unsealed and run for all items of a request together, and each item succeeds
 or fails by itself: an error takes the place of its item and spoils no other. A single request is a batch of one.
+
+Private operations are refused where the process is not fresh, when they begin and again right before the core runs; an
+item whose key was changed between the two is looked up once more.
 """
 
 from __future__ import annotations
@@ -15,7 +18,7 @@ from typing import Generic, NamedTuple, ParamSpec, Protocol, TypeVar
 from msgspec import UNSET, UnsetType
 
 from ron_kms._core import KeySlot
-from ron_kms.errors import BadRequest, Internal, KmsError, ServiceError
+from ron_kms.errors import BadRequest, Internal, KmsError, ServiceError, StoreUnavailable
 from ron_kms.keys.directory import Entry
 from ron_kms.model import Caller, Kid
 from ron_kms.service.kms import Kms
@@ -100,8 +103,23 @@ class Verb(Generic[ItemT, Prepared, Result]):
         """One result an item, in order.
 
         :param default: the kid of items that have none.
-        :raises StoreUnavailable: something has to be read and the store cannot be asked.
+        :raises StoreUnavailable: something has to be read and the store cannot be asked, or this is a private operation
+            and the process is not fresh.
         """
+        if self.private:
+            await kms.require_fresh()
+        works, results = await self._attempt(kms, context, items, default)
+        late = [i for i, result in enumerate(results) if isinstance(result, _Overtaken)]
+        if late:
+            again = await self._attempt(kms, context, [items[i] for i in late], default)
+            for i, work, result in zip(late, *again, strict=True):
+                works[i], results[i] = work, result
+        self._count(kms, context, op, works, results)
+        return results
+
+    async def _attempt(
+        self, kms: Kms, context: Context, items: Sequence[ItemT], default: str | UnsetType
+    ) -> tuple[list[Work[Prepared] | KmsError], list[Result | KmsError]]:
         started = time.monotonic()
         kids = [attempt(self._named, context.caller, item, default) for item in items]
         entries = await self._entries(kms, [kid for kid in kids if isinstance(kid, Kid)])
@@ -109,10 +127,19 @@ class Verb(Generic[ItemT, Prepared, Result]):
         slots = await _unseal(kms, (pair[0] for pair in found if isinstance(pair, tuple))) if self.private else None
         works = [attempt(_work, pair, slots, started) for pair in found]
         ready = [work for work in works if isinstance(work, Work)]
-        done = iter(await kms.queue.run(self._micros(kms, ready), lambda: self.run(ready)))
-        results = [work if isinstance(work, KmsError) else next(done) for work in works]
-        self._count(kms, context, op, works, results)
-        return results
+        done = iter(await kms.queue.run(self._micros(kms, ready), lambda: self._dispatch(kms, ready)))
+        return works, [work if isinstance(work, KmsError) else next(done) for work in works]
+
+    def _dispatch(self, kms: Kms, works: list[Work[Prepared]]) -> Sequence[Result | KmsError]:
+        """Run, but nothing private that is not certain to be allowed still; on the thread that runs it."""
+        if not self.private:
+            return self.run(works)
+        kms.watcher.require()
+        current = [not kms.horizon.outdated(work.entry.kid.uuid, work.entry.seen) for work in works]
+        if all(current):
+            return self.run(works)
+        done = iter(self.run([work for work, good in zip(works, current, strict=True) if good]))
+        return [next(done) if good else _Overtaken() for good in current]
 
     def _named(self, caller: Caller, item: ItemT, default: str | UnsetType) -> Kid:
         return self.kid(item, authorised(caller, item.kid if item.kid is not UNSET else default))
@@ -160,6 +187,13 @@ class Verb(Generic[ItemT, Prepared, Result]):
         context.counted = True
 
 
+class _Overtaken(StoreUnavailable):
+    """The key was changed after it was looked up and before it was used."""
+
+    def __init__(self) -> None:
+        super().__init__("the key is being changed", retry_after=1)
+
+
 def attempt(step: Callable[Params, T], *args: Params.args, **kwargs: Params.kwargs) -> T | KmsError:
     """The result of a step, or its error as a value."""
     try:
@@ -199,22 +233,26 @@ async def _unseal(kms: Kms, entries: Iterable[Entry]) -> Mapping[Kid, KeySlot | 
 
     Where the store cannot be asked, that is the error of those which are not in memory.
     """
-    kids = dict.fromkeys(entry.kid for entry in entries)
-    slots: dict[Kid, KeySlot | KmsError] = {kid: slot for kid in kids if (slot := kms.custodian.find(kid)) is not None}
-    sealed = [kid for kid in kids if kid not in slots]
+    wanted = {entry.kid: entry for entry in entries}
+    slots: dict[Kid, KeySlot | KmsError] = {
+        kid: slot for kid in wanted if (slot := kms.custodian.find(kid)) is not None
+    }
+    sealed = [entry for kid, entry in wanted.items() if kid not in slots]
     if sealed:
         try:
             slots.update(await kms.wait(kms.database.read(lambda connection: _read(kms, connection, sealed))))
         except ServiceError as error:
-            slots.update(dict.fromkeys(sealed, error))
+            slots.update((entry.kid, error) for entry in sealed)
     return slots
 
 
-def _read(kms: Kms, connection: Connection, kids: Iterable[Kid]) -> dict[Kid, KeySlot | KmsError]:
-    def unsealed(kid: Kid) -> KeySlot:
-        found = load_version(connection, kms.rows, kid)
+def _read(kms: Kms, connection: Connection, entries: Iterable[Entry]) -> dict[Kid, KeySlot | KmsError]:
+    def unsealed(entry: Entry) -> KeySlot:
+        found = load_version(connection, kms.rows, entry.kid)
         if found is None:
             raise no_such_key()
-        return kms.custodian.unseal(kid, found[1])
+        if found[1].state != entry.state:
+            raise _Overtaken
+        return kms.custodian.unseal(entry.kid, found[1], entry.seen)
 
-    return {kid: attempt(unsealed, kid) for kid in kids}
+    return {entry.kid: attempt(unsealed, entry) for entry in entries}

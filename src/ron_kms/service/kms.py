@@ -8,8 +8,11 @@ from ron_kms.custody.core import Custodian
 from ron_kms.engine.costs import Cost
 from ron_kms.engine.queue import CryptoQueue
 from ron_kms.keys.directory import Directory, Wait
+from ron_kms.keys.freshness import Watcher
 from ron_kms.metrics import Metrics
+from ron_kms.model import Kid
 from ron_kms.store.database import Database
+from ron_kms.store.horizon import Horizon
 from ron_kms.store.rows import Rows
 
 
@@ -18,6 +21,8 @@ class Kms:
 
     :param wait: how this process waits for the store's threads.
     :param costs: microseconds a suite, as :func:`ron_kms.engine.costs.measure` found them.
+    :param patient: whether private operations wait for one look at the store where the last one is too old. So a
+        library in a process that slept works at once; a server refuses, for its callers wait on the event loop.
     """
 
     def __init__(
@@ -25,23 +30,44 @@ class Kms:
         *,
         database: Database,
         rows: Rows,
+        horizon: Horizon,
+        watcher: Watcher,
         custodian: Custodian,
         queue: CryptoQueue,
         metrics: Metrics,
         wait: Wait,
         costs: dict[str, Cost],
+        patient: bool,
     ) -> None:
         self.database = database
         self.rows = rows
+        self.horizon = horizon
+        self.watcher = watcher
         self.custodian = custodian
         self.queue = queue
         self.metrics = metrics
         self.wait = wait
         self.costs = costs
-        self.directory = Directory(database, rows, wait)
+        self.patient = patient
+        self.directory = Directory(database, rows, wait, horizon)
+
+    async def require_fresh(self) -> None:
+        """For the beginning of private operations.
+
+        :raises StoreUnavailable: this process may not know what others have changed.
+        """
+        if self.patient and not self.watcher.fresh():
+            await self.wait(self.watcher.look_soon())
+        self.watcher.require()
+
+    def changed(self, kid: Kid, n: int) -> None:
+        """Tell this process at once of its own change ``n`` to a key, which the watcher would come upon later."""
+        self.horizon.note(kid.uuid, n)
+        self.custodian.forget((kid.uuid,))
 
     def close(self) -> None:
         """End running work, close the store and wipe every key."""
+        self.watcher.close()
         self.queue.close()
         self.database.close()
         self.custodian.release()

@@ -2,30 +2,64 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from ron_kms.custody.core import Custodian
 from ron_kms.engine.costs import measure
 from ron_kms.engine.queue import CryptoQueue
 from ron_kms.keys.directory import Wait
+from ron_kms.keys.freshness import BOUND_MS, Watcher
 from ron_kms.metrics import Metrics
 from ron_kms.service.kms import Kms
 from ron_kms.store.bootstrap import Store
+from ron_kms.store.changes import Change
+from ron_kms.store.horizon import Horizon
 
 KEY_SLOTS = 1024
 
 
-def start(store: Store, *, metrics: Metrics, wait: Wait, threads: int, key_slots: int = KEY_SLOTS) -> Kms:
+def start(
+    store: Store,
+    *,
+    metrics: Metrics,
+    wait: Wait,
+    threads: int,
+    key_slots: int = KEY_SLOTS,
+    freshness_ms: int = BOUND_MS,
+) -> Kms:
     """Put the floors together for one process; the service takes the store over and closes it.
 
     :param threads: crypto threads, 0 where callers wait anyway.
     :param key_slots: private keys unsealed at a time.
+    :param freshness_ms: how long ago the store may have been looked at for a private operation to be done.
     :raises ConfigurationError: too little memory can be locked.
+    :raises StoreUnavailable, StoreCorrupt: the store's changes cannot be looked at.
     """
+    horizon = Horizon()
+    custodian = Custodian(store.keys, key_slots, horizon)
+    watcher = Watcher(store.database, store.rows, bound_ms=freshness_ms)
+    _watch_keys(watcher, horizon, custodian)
     return Kms(
         database=store.database,
         rows=store.rows,
-        custodian=Custodian(store.keys, key_slots),
+        horizon=horizon,
+        watcher=watcher,
+        custodian=custodian,
         queue=CryptoQueue(threads),
         metrics=metrics,
         wait=wait,
         costs=measure(),
+        patient=threads == 0,
     )
+
+
+def _watch_keys(watcher: Watcher, horizon: Horizon, custodian: Custodian) -> None:
+    def apply(changed: Sequence[Change]) -> None:
+        uuids = set()
+        for change in changed:
+            uuid = change.id.rpartition("/")[2]
+            horizon.note(uuid, change.n)
+            uuids.add(uuid)
+        custodian.forget(uuids)
+
+    watcher.on("key", apply)

@@ -11,6 +11,8 @@ import threading
 import weakref
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future
+from functools import partial
+from pathlib import Path
 from typing import Any, NamedTuple, TypeVar
 
 from sqlalchemy import Connection, Engine
@@ -19,7 +21,7 @@ from ron_kms.errors import KmsError, StoreUnavailable
 from ron_kms.store.faults import translate
 from ron_kms.store.sqlite import database_path, make_engine
 
-__all__ = ["Connection", "Database"]  # a job's argument is named here for the floors above
+__all__ = ["Connection", "Database", "Reader"]  # a job's argument is named here for the floors above
 
 T = TypeVar("T")
 
@@ -43,7 +45,8 @@ class Database:
     """
 
     def __init__(self, url: str, *, readers: int = 2, waiting: int = 1024) -> None:
-        path = database_path(url)
+        self._path = path = database_path(url)
+        self._file = _identity(path)
         self._lock = threading.Lock()
         self._closed = False
         self._reads = _Queue(waiting)
@@ -54,7 +57,9 @@ class Database:
         threads = [
             threading.Thread(target=self._writer.serve, args=(self._writes,), name="ron-kms-writer", daemon=True),
             *(
-                threading.Thread(target=_Reader(reading).serve, args=(self._reads,), name="ron-kms-reader", daemon=True)
+                threading.Thread(
+                    target=_serve_reads, args=(Reader(reading), self._reads), name="ron-kms-reader", daemon=True
+                )
                 for _ in range(readers)
             ),
         ]
@@ -77,6 +82,14 @@ class Database:
         A job that raises changes nothing, and no other job's fate.
         """
         return self._submit(self._writes, job)
+
+    def reader(self) -> Reader:
+        """A connection for a thread that must not wait behind the jobs of others; the thread closes it itself.
+
+        It also sees to it that the file it reads is still the store's: one that was moved away or replaced while it was
+        open could be read on for ever, with nobody else writing to it.
+        """
+        return Reader(make_engine(self._path, writing=False), partial(_verify_place, self._path, self._file))
 
     def close(self) -> None:
         """Finish what was handed in, refuse what comes later, and close all connections."""
@@ -129,26 +142,47 @@ class _Thread:
             connection.close()
 
 
-class _Reader(_Thread):
-    def serve(self, tasks: _Queue) -> None:
-        while (task := tasks.get()) is not None:
-            if task.starts():
-                self._run(task)
-            del task  # an idle thread keeps no one's data alive
-        self.disconnect()
+class Reader(_Thread):
+    """Reads on the thread that calls it, always the same one.
 
-    def _run(self, task: _Task) -> None:
+    :param before: looked at before every read; what it raises is the read's.
+    """
+
+    def __init__(self, engine: Engine, before: Callable[[], None] | None = None) -> None:
+        super().__init__(engine)
+        self._before = before
+
+    def read(self, job: Callable[[Connection], T]) -> T:
+        """Run ``job`` in a transaction that sees one state of the store, and cannot write.
+
+        :raises KmsError: as the futures of :class:`Database` say it.
+        """
         try:
+            if self._before is not None:
+                self._before()
             connection = self.connection()
             with connection.begin():
-                result = task.job(connection)
-        except BaseException as error:  # noqa: BLE001 - the future tells it, and the thread goes on
+                return job(connection)
+        except BaseException as error:
             fault = translate(error)
-            if fault is not error:
-                self.disconnect()
-            task.future.set_exception(fault)
-        else:
-            task.future.set_result(result)
+            if fault is error:
+                raise
+            self.disconnect()
+            raise fault  # noqa: B904 - its cause is set there
+
+
+def _serve_reads(reader: Reader, tasks: _Queue) -> None:
+    while (task := tasks.get()) is not None:
+        if task.starts():
+            try:
+                result = reader.read(task.job)
+            except BaseException as error:  # noqa: BLE001 - the future tells it, and the thread goes on
+                task.future.set_exception(error)
+            else:
+                task.future.set_result(result)
+                del result
+        del task  # an idle thread keeps no one's data alive
+    reader.disconnect()
 
 
 class _Lost(Exception):
@@ -217,6 +251,24 @@ def _common_fault(error: Exception) -> BaseException:
     if isinstance(error, _Lost) and not isinstance(fault, KmsError):
         return StoreUnavailable("the store has given up a transaction", retry_after=1)
     return fault
+
+
+def _identity(path: Path) -> tuple[int, int] | None:
+    """Which file is there, whatever its name."""
+    try:
+        status = path.stat()
+    except OSError:
+        return None
+    return status.st_dev, status.st_ino
+
+
+def _verify_place(path: Path, file: tuple[int, int] | None) -> None:
+    if file is None or _identity(path) != file:
+        raise StoreUnavailable(
+            "the store's file is not where it was opened",
+            hint="Put it back, or start ron-kms anew over the file that is there now.",
+            retry_after=1,
+        )
 
 
 def _stop(queues: Sequence[_Queue], threads: Sequence[threading.Thread]) -> None:

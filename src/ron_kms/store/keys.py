@@ -27,8 +27,8 @@ _ONE = _BOTH.outerjoin_from(
 _ORPHAN = select(KEY_VERSIONS.c.number).where(KEY_VERSIONS.c.uuid == bindparam("uuid")).limit(1)
 
 
-def insert_key(connection: Connection, rows: Rows, key: Key, version: Version) -> None:
-    """Store a new key with its first version.
+def insert_key(connection: Connection, rows: Rows, key: Key, version: Version) -> int:
+    """Store a new key with its first version; returns the change's number.
 
     :raises ron_kms.errors.Conflict: a key with its uuid exists (said by the future of ``Database.write``).
     """
@@ -62,7 +62,7 @@ def insert_key(connection: Connection, rows: Rows, key: Key, version: Version) -
             "created": version.created,
         },
     )
-    changes.record(connection, rows, "key", str(key.kid))
+    return changes.record(connection, rows, "key", str(key.kid))
 
 
 def load_key(connection: Connection, rows: Rows, kid: Kid) -> tuple[Key, list[Version]] | None:
