@@ -17,6 +17,9 @@ _PARAMETERS = {"ml-dsa-44": (4, 4, 2), "ml-dsa-65": (6, 5, 4), "ml-dsa-87": (8, 
 _ML_DSA_SIZES = {"ml-dsa-44": 2560, "ml-dsa-65": 4032, "ml-dsa-87": 4896}
 _PUBLIC_HEAD = 128  # rho, K, tr
 
+# FIPS 203, table 2: length of vectors.
+_ML_KEM_RANKS = {"ml-kem-768": 3, "ml-kem-1024": 4}
+
 
 class Opened(NamedTuple):
     """The secrets of a store, by name, as byte strings that must be found nowhere.
@@ -24,7 +27,7 @@ class Opened(NamedTuple):
     :ivar root: the root key and its hexadecimal text.
     :ivar service: the store key and what is derived from it.
     :ivar keys: of every private key by kid, what only its owner knows.
-    :ivar tables: of every private key by kid, what ML-DSA unpacks it to while it works.
+    :ivar tables: of every private key by kid, what ML-DSA and ML-KEM unpack it to while they work.
     """
 
     root: dict[str, list[bytes]]
@@ -67,6 +70,10 @@ def open_store(database: Path, keyfile: Path) -> Opened:
 
 def _private_parts(suite: str, secret: bytes, public: list[bytes]) -> tuple[list[bytes], list[bytes]]:
     """The parts of a slot's bytes that the public key does not tell, and what they are expanded to in use."""
+    if suite in ("xchacha20-poly1305", "xaes-256-gcm"):
+        return [secret], []
+    if suite in _ENCAPSULATION:
+        return _encapsulation_parts(_ENCAPSULATION[suite], secret, public[0])
     parts: list[bytes] = []
     tables: list[bytes] = []
     for track, public_key in zip(suite.split("+"), public, strict=True):
@@ -84,6 +91,35 @@ def _private_parts(suite: str, secret: bytes, public: list[bytes]) -> tuple[list
             parts += [own[32:64], own[_PUBLIC_HEAD:]]
             tables += _unpacked(track, own[_PUBLIC_HEAD:])
     assert secret == b""
+    return parts, tables
+
+
+_ENCAPSULATION = {
+    "x25519": ("", True),
+    "ml-kem-768": ("ml-kem-768", False),
+    "ml-kem-1024": ("ml-kem-1024", False),
+    "x25519+ml-kem-768": ("ml-kem-768", True),
+}
+
+
+def _encapsulation_parts(shape: tuple[str, bool], secret: bytes, public: bytes) -> tuple[list[bytes], list[bytes]]:
+    """FIPS 203, algorithm 16: s, the encapsulation key, its hash, z. A pair of X25519 follows."""
+    track, x25519 = shape
+    parts: list[bytes] = []
+    tables: list[bytes] = []
+    if track:
+        size = 384 * _ML_KEM_RANKS[track]
+        ml_public, public = public[: size + 32], public[size + 32 :]
+        packed, rest = secret[:size], secret[size:]
+        assert rest.startswith(ml_public + hashlib.sha3_256(ml_public).digest())
+        parts += [packed, rest[size + 64 : size + 96]]
+        for start in range(0, size, 384):
+            bits = int.from_bytes(packed[start : start + 384], "little")
+            tables.append(b"".join((bits >> i * 12 & 4095).to_bytes(2, "little") for i in range(256)))
+        secret = rest[size + 96 :]
+    if x25519:
+        parts.append(secret[:32])
+        assert secret[32:] == public
     return parts, tables
 
 
