@@ -34,7 +34,6 @@ class SignRequest(Request):
     kid: KidText
     digest: Digest | UnsetType = UNSET
     message: Message | UnsetType = UNSET
-    op_id: OpId | UnsetType = UNSET
 
 
 class SignItem(Request):
@@ -50,7 +49,6 @@ class SignBatchRequest(Request):
 
     items: Annotated[list[SignItem], Meta(max_length=ITEMS_MAX)]
     kid: KidText | UnsetType = UNSET
-    op_id: OpId | UnsetType = UNSET
 
 
 class SignAnswer(Answer):
