@@ -21,7 +21,6 @@ from ron_kms.service.schema import (
     Failure,
     KidText,
     Message,
-    OpId,
     Request,
     TrackSignature,
     each,
