@@ -14,8 +14,8 @@ from ron_kms.metrics import Metrics
 from ron_kms.model import Caller, Kid, Use, new_uuid
 from ron_kms.service.create import CreateRequest, create
 from ron_kms.service.operation import Context
-from ron_kms.service.read import GetAnswer, GetRequest, ListAnswer, ListRequest, get, list_all
-from ron_kms.service.schema import TrackSignature, request_of
+from ron_kms.service.read import GetAnswer, ListAnswer, ListRequest, get, list_all
+from ron_kms.service.schema import KeyPath, TrackSignature, request_of
 from ron_kms.service.seal import (
     OpenBatchRequest,
     OpenRequest,
@@ -111,7 +111,7 @@ class LocalKms:
         """
         name = Kid.parse(kid)
         fields = {"tenant": name.tenant, "purpose": name.purpose, "uuid": name.uuid}
-        return _run(get(self._kms, _context(), request_of(GetRequest, fields)))
+        return _run(get(self._kms, _context(), request_of(KeyPath, fields)))
 
     def list_keys(self, prefix: str = "", *, after: str | None = None, limit: int = 100) -> ListAnswer:
         """Up to ``limit`` keys under a prefix of whole segments, beginning after a kid."""

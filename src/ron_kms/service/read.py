@@ -6,13 +6,12 @@ from typing import Annotated
 
 from msgspec import UNSET, Meta, UnsetType
 
-from ron_kms.crypto.suites import SUITES
 from ron_kms.errors import BadRequest
 from ron_kms.model import Key, Kid, State, Use, Version
 from ron_kms.service.items import authorised
 from ron_kms.service.kms import Kms
 from ron_kms.service.operation import Context, Operation
-from ron_kms.service.schema import Answer, KidText, Moment, Name, Request, TrackKey, no_such_key
+from ron_kms.service.schema import Answer, KeyPath, KidText, Moment, Request, TrackKey, no_such_key, track_keys
 from ron_kms.store.keys import list_keys, load_key
 
 PAGE_MAX = 1000
@@ -49,14 +48,6 @@ class ListAnswer(Answer):
 
     keys: list[KeySummary]
     next: str | UnsetType = UNSET
-
-
-class GetRequest(Request):
-    """The parts of a kid, as segments of the path."""
-
-    tenant: Name
-    purpose: Name
-    uuid: Annotated[str, Meta(max_length=36)]
 
 
 class VersionDetails(Answer):
@@ -113,9 +104,9 @@ async def list_all(kms: Kms, context: Context, request: ListRequest) -> ListAnsw
     )
 
 
-async def get(kms: Kms, context: Context, request: GetRequest) -> GetAnswer:
+async def get(kms: Kms, context: Context, request: KeyPath) -> GetAnswer:
     """:raises NotFound: there is no such key, or the caller's token does not cover it."""
-    kid = authorised(context.caller, f"{request.tenant}/{request.purpose}/{request.uuid}")
+    kid = authorised(context.caller, request.kid_text)
     found: tuple[Key, list[Version]] | None = await kms.wait(
         kms.database.read(lambda connection: load_key(connection, kms.rows, kid))
     )
@@ -134,12 +125,11 @@ async def get(kms: Kms, context: Context, request: GetRequest) -> GetAnswer:
 
 
 def _details(kid: Kid, version: Version) -> VersionDetails:
-    names = SUITES[version.suite].public_names
     return VersionDetails(
         kid=str(kid.at(version.number)),
         suite=version.suite,
         state=version.state,
-        public=[TrackKey(alg, public) for alg, public in zip(names, version.public, strict=True)],
+        public=track_keys(version),
         created=version.created,
     )
 
@@ -160,7 +150,7 @@ OPERATIONS = (
         method="GET",
         path="/v1/kms/keys/{tenant}/{purpose}/{uuid}",
         scope="kms:read",
-        request=GetRequest,
+        request=KeyPath,
         response=GetAnswer,
         act=get,
         help="A key with the public keys and states of all its versions.",

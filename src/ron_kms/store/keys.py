@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from datetime import datetime
-from typing import Any
+from typing import Any, NamedTuple
 
 import msgspec
 from sqlalchemy import Connection, Row, bindparam, func, select, tuple_
@@ -36,8 +36,9 @@ _ORPHAN = select(KEY_VERSIONS.c.number).where(KEY_VERSIONS.c.uuid == bindparam("
 
 
 def insert_key(connection: Connection, rows: Rows, key: Key, version: Version) -> int:
-    """Store a new key with its first version; returns the change's number.
+    """Store a new key with its first version, and announce it.
 
+    :returns: the change's number.
     :raises ron_kms.errors.Conflict: a key with its uuid exists (said by the future of ``Database.write``).
     """
     if (key.newest, version.number) != (1, 1):
@@ -47,6 +48,13 @@ def insert_key(connection: Connection, rows: Rows, key: Key, version: Version) -
     return changes.record(connection, rows, "key", str(key.kid))
 
 
+class Saved(NamedTuple):
+    """A key as it was written, and the number of the change."""
+
+    key: Key
+    n: int
+
+
 def save(
     connection: Connection,
     rows: Rows,
@@ -54,13 +62,12 @@ def save(
     after: Key,
     versions: Iterable[tuple[Version, Version]] = (),
     added: Version | None = None,
-) -> Key:
+) -> Saved:
     """Write what has changed of a key, count its revision up and announce it; in the transaction that has read it.
 
     :param before: as it was read.
     :param versions: changed ones, as they were read and as they are to be.
     :param added: a new version.
-    :returns: the key as it is now.
     :raises ron_kms.errors.Conflict: a row is not as it was read.
     """
     saved = msgspec.structs.replace(after, revision=before.revision + 1)
@@ -69,8 +76,7 @@ def save(
         rows.update(connection, KEY_VERSIONS, _version_row(before, old), _version_row(saved, new))
     if added is not None:
         rows.insert(connection, KEY_VERSIONS, _version_row(saved, added))
-    changes.record(connection, rows, "key", str(saved.kid))
-    return saved
+    return Saved(saved, changes.record(connection, rows, "key", str(saved.kid)))
 
 
 def load_key(connection: Connection, rows: Rows, kid: Kid) -> tuple[Key, list[Version]] | None:

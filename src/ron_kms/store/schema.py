@@ -93,8 +93,8 @@ KEYS = _table(
         _later("destroyed", Kind.TIME),
     ),
 )
-"""A key as a whole. ``labels`` and ``policy_hints`` are JSON objects; ``revision`` grows with every change to the key or
-a version of it; what is NULL has the default of :class:`ron_kms.model.Key`."""
+"""A key as a whole. ``labels`` and ``policy_hints`` are JSON objects; ``revision`` grows with every change to the key or a
+version of it; what is NULL is as :class:`ron_kms.model.Key` has it by default."""
 
 Index("keys_by_name", KEYS.c.tenant, KEYS.c.purpose, KEYS.c.uuid, unique=True)
 
