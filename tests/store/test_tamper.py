@@ -208,7 +208,7 @@ def _absent(table: Table, column: Column[Any], place: Place) -> bool:
         ("key_versions", "UPDATE key_versions SET number = 2"),
         (
             "key_versions",
-            "INSERT INTO key_versions SELECT uuid, 2, suite, state, public, blob, created, mac, NULL, NULL, NULL"
+            "INSERT INTO key_versions SELECT uuid, 2, suite, state, public, blob, created, mac, NULL, NULL, NULL"  # noqa: ISC004
             " FROM key_versions",
         ),
         ("key_versions", "DELETE FROM key_versions"),

@@ -93,8 +93,8 @@ KEYS = _table(
         _later("destroyed", Kind.TIME),
     ),
 )
-"""A key as a whole. ``labels`` and ``policy_hints`` are JSON objects; ``revision`` grows with every change to the key or a
-version of it; what is NULL is as :class:`ron_kms.model.Key` has it by default."""
+"""A key as a whole. ``labels`` and ``policy_hints`` are JSON objects; ``revision`` grows with every change to the key
+or to a version; what is NULL is as in a new :class:`ron_kms.model.Key`."""
 
 Index("keys_by_name", KEYS.c.tenant, KEYS.c.purpose, KEYS.c.uuid, unique=True)
 

@@ -13,6 +13,7 @@ from typing import Any, Generic, TypeVar
 from urllib.parse import parse_qsl
 
 import msgspec
+from msgspec.structs import FieldInfo
 
 from ron_kms.api.http.headers import Format
 from ron_kms.errors import BadRequest, TooLarge
@@ -102,20 +103,17 @@ def divide(type_: type[msgspec.Struct], path: str) -> tuple[type[msgspec.Struct]
     )
 
 
-def _part(name: str, type_: type[msgspec.Struct], fields: Sequence[msgspec.structs.FieldInfo]) -> type[msgspec.Struct]:
+def _part(name: str, type_: type[msgspec.Struct], fields: Sequence[FieldInfo]) -> type[msgspec.Struct]:
     return msgspec.defstruct(
         name,
-        [
-            (field.name, field.type, _default(field)) if not field.required else (field.name, field.type)
-            for field in fields
-        ],
+        [(field.name, field.type) if field.required else (field.name, field.type, _default(field)) for field in fields],
         kw_only=True,
         forbid_unknown_fields=True,
         namespace={"__doc__": type_.__doc__},
     )
 
 
-def _default(field: msgspec.structs.FieldInfo) -> Any:
+def _default(field: FieldInfo) -> Any:
     if field.default_factory is not msgspec.NODEFAULT:
         return msgspec.field(default_factory=field.default_factory)
     return field.default
