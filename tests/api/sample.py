@@ -181,11 +181,9 @@ OPERATIONS = (
         "Change a thing.",
         if_match=True,
     ),
+    Operation("remove", "DELETE", "/v1/kms/changes/{tenant}/{number}", "kms:create", Removal, Echo, echo, "Remove."),
     Operation(
-        "remove", "DELETE", "/v1/kms/changes/{tenant}/{number}", "kms:create", Removal, Echo, echo, "Remove a thing."
-    ),
-    Operation(
-        "restore", "POST", "/v1/kms/changes/{tenant}/{number}/restore", "kms:create", Place, Echo, echo, "Restore it."
+        "restore", "POST", "/v1/kms/changes/{tenant}/{number}/restore", "kms:create", Place, Echo, echo, "Restore."
     ),
     Operation("fail", "POST", "/v1/kms/fail", "kms:create", Failing, Count, fail, "Fail as asked."),
 )
