@@ -116,6 +116,15 @@ class KeyDisabled(CallerError):
     default_hint = "Enable the version or rotate the key."
 
 
+class PreconditionFailed(CallerError):
+    """The resource is no longer as ``If-Match`` says."""
+
+    code = "PreconditionFailed"
+    http = 412
+    grpc = "FAILED_PRECONDITION"
+    default_hint = "Read it again, and send its ETag as If-Match."
+
+
 class TooLarge(CallerError):
     code = "TooLarge"
     http = 413

@@ -17,6 +17,7 @@ from ron_kms.errors import BadRequest
 
 Use = Literal["sign", "wrap", "seal"]
 State = Literal["enabled", "disabled", "pending-destruction", "destroyed", "compromised"]
+KeyState = Literal["enabled", "pending-destruction", "destroyed"]
 
 _NAME = r"[a-z0-9][a-z0-9._-]{0,62}"
 _UUID7 = r"[0-9a-f]{8}-[0-9a-f]{4}-7[0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}"
@@ -62,7 +63,16 @@ class Kid(NamedTuple):
 
 
 class Key(msgspec.Struct, frozen=True):
-    """What is stored of a key as a whole."""
+    """What is stored of a key as a whole.
+
+    :ivar revision: grows with every change to the key or to a version of it.
+    :ivar min_verify_version: versions below it verify nothing any more.
+    :ivar min_open_version: versions below it unwrap and open nothing any more.
+    :ivar rotation_period: in seconds; None where nothing rotates it by itself.
+    :ivar next_rotation: when that is due.
+    :ivar destroy_at: when the whole key is to be destroyed; None where nobody has asked for it.
+    :ivar destroyed: when it was.
+    """
 
     tenant: str
     purpose: str
@@ -72,16 +82,35 @@ class Key(msgspec.Struct, frozen=True):
     labels: dict[str, str]
     newest: int
     created: datetime
+    policy_hints: dict[str, str] = {}
+    revision: int = 1
+    min_verify_version: int = 1
+    min_open_version: int = 1
+    deletion_protection: bool = False
+    rotation_period: int | None = None
+    next_rotation: datetime | None = None
+    destroy_at: datetime | None = None
+    destroyed: datetime | None = None
 
     @property
     def kid(self) -> Kid:
         return Kid(self.tenant, self.purpose, self.uuid)
 
+    @property
+    def state(self) -> KeyState:
+        if self.destroyed is not None:
+            return "destroyed"
+        return "enabled" if self.destroy_at is None else "pending-destruction"
+
 
 class Version(msgspec.Struct, frozen=True):
     """What is stored of one version: public in the clear, private as a sealed blob that only the core can open.
 
-    ``public`` holds one public key a track, in the suite's order.
+    :ivar public: one public key a track, in the suite's order.
+    :ivar blob: empty once it was destroyed.
+    :ivar before: the state that a version pending destruction had, and has again when it is restored.
+    :ivar destroy_at: when its blob is to be destroyed.
+    :ivar destroyed: when it was.
     """
 
     number: int
@@ -90,6 +119,9 @@ class Version(msgspec.Struct, frozen=True):
     public: tuple[bytes, ...]
     blob: bytes
     created: datetime
+    before: State | None = None
+    destroy_at: datetime | None = None
+    destroyed: datetime | None = None
 
 
 PHASE_MAX = 3

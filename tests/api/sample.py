@@ -71,6 +71,41 @@ class One(msgspec.Struct, forbid_unknown_fields=True):
     version: Annotated[int, msgspec.Meta(ge=1)] | None = None
 
 
+class Change(msgspec.Struct, forbid_unknown_fields=True, kw_only=True):
+    """What to change of one thing."""
+
+    tenant: Name
+    number: Annotated[int, msgspec.Meta(ge=1)]
+    size: Annotated[int, msgspec.Meta(ge=0, le=1000, description="How large.")] | msgspec.UnsetType | None = (
+        msgspec.UNSET
+    )
+    data: Annotated[bytes, msgspec.Meta(max_length=16, description="Any bytes.")]
+
+
+class Removal(msgspec.Struct, forbid_unknown_fields=True, kw_only=True):
+    """Which one to remove, and how."""
+
+    tenant: Name
+    number: Annotated[int, msgspec.Meta(ge=1)]
+    seconds: Annotated[int, msgspec.Meta(ge=7, description="When.")] = 30
+    notes: Annotated[dict[str, str], msgspec.Meta(description="Why.")] = {}
+
+
+class Place(msgspec.Struct, forbid_unknown_fields=True, kw_only=True):
+    """Which one."""
+
+    tenant: Name
+    number: Annotated[int, msgspec.Meta(ge=1)]
+
+
+class Echo(msgspec.Struct):
+    """What was understood."""
+
+    fields: dict[str, Any]
+    if_match: str | None
+    etag: str
+
+
 class Failing(msgspec.Struct, forbid_unknown_fields=True):
     """How to fail."""
 
@@ -107,6 +142,12 @@ async def read(kms: Kms, context: Context, one: One) -> Made:
     return Made(one.name, b"", one.version or 0, one.tenant)
 
 
+async def echo(kms: Kms, context: Context, request: msgspec.Struct) -> Echo:
+    kms.acted += 1
+    fields = msgspec.structs.asdict(request)
+    return Echo({k: v for k, v in fields.items() if v is not msgspec.UNSET}, context.if_match, "r-7")
+
+
 async def fail(kms: Kms, context: Context, failing: Failing) -> Count:
     if failing.how == "wait":
         await kms.go.wait()
@@ -128,6 +169,21 @@ OPERATIONS = (
     Operation("read", "GET", "/v1/kms/things/{tenant}/{name}", "kms:read", One, Made, read, "Read one thing."),
     Operation(
         "make:batch", "POST", "/v1/kms/things:batch", "kms:create", Things, Count, make_many, "Make many things."
+    ),
+    Operation(
+        "change",
+        "PATCH",
+        "/v1/kms/changes/{tenant}/{number}",
+        "kms:create",
+        Change,
+        Echo,
+        echo,
+        "Change a thing.",
+        if_match=True,
+    ),
+    Operation("remove", "DELETE", "/v1/kms/changes/{tenant}/{number}", "kms:create", Removal, Echo, echo, "Remove."),
+    Operation(
+        "restore", "POST", "/v1/kms/changes/{tenant}/{number}/restore", "kms:create", Place, Echo, echo, "Restore."
     ),
     Operation("fail", "POST", "/v1/kms/fail", "kms:create", Failing, Count, fail, "Fail as asked."),
 )

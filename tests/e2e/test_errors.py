@@ -39,7 +39,6 @@ def check(answer: Answer, code: str, status: int) -> None:
         ("keys", {**MAKE, "tenant": ""}, "BadRequest"),
         ("keys", {**MAKE, "tenant": "a" * 64}, "BadRequest"),
         ("keys", {**MAKE, "purpose": "a/b"}, "BadRequest"),
-        ("keys", {**MAKE, "policy_hints": {}}, "BadRequest"),
         ("keys", {**MAKE, "op_id": "1"}, "BadRequest"),
         ("keys", {**MAKE, "op_id": "11111111-2222-4333-8444-555555555555\n"}, "BadRequest"),
         ("keys", {**MAKE, "use": "guess"}, "BadRequest"),

@@ -134,7 +134,8 @@ def test_a_page_of_many_keys_reads_only_that_page(store: Store, place: Place) ->
     known = {kid.uuid for kid in genuine}
     raw = sqlite.connect(str(place.file))
     raw.executemany(  # rows that would be refused if they were read
-        "INSERT INTO keys VALUES (?, 'acme', 'audit', 'sign', 0, '{}', 1, 1, ?, x'00')",
+        "INSERT INTO keys (uuid, tenant, purpose, use, raw_messages, labels, newest, revision, created, mac)"
+        " VALUES (?, 'acme', 'audit', 'sign', 0, '{}', 1, 1, ?, x'00')",
         [(uuid, stored_time(NOW)) for uuid in uuids if uuid not in known],
     )
     raw.commit()

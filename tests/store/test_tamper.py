@@ -70,7 +70,7 @@ def original(tmp_path_factory: pytest.TempPathFactory) -> Place:
     store.close()
     with sqlite.connect(str(place.file)) as raw:
         raw.execute("PRAGMA writable_schema = ON")
-        raw.execute("UPDATE sqlite_master SET sql = replace(sql, ' NOT NULL', '')")
+        raw.execute("UPDATE sqlite_master SET sql = replace(sql, ' NOT NULL', '') WHERE type = 'table'")
     raw.close()
     return place
 
@@ -208,7 +208,8 @@ def _absent(table: Table, column: Column[Any], place: Place) -> bool:
         ("key_versions", "UPDATE key_versions SET number = 2"),
         (
             "key_versions",
-            "INSERT INTO key_versions SELECT uuid, 2, suite, state, public, blob, created, mac FROM key_versions",
+            "INSERT INTO key_versions SELECT uuid, 2, suite, state, public, blob, created, mac, NULL, NULL, NULL"  # noqa: ISC004
+            " FROM key_versions",
         ),
         ("key_versions", "DELETE FROM key_versions"),
         ("keys", "UPDATE keys SET tenant = 'other'"),

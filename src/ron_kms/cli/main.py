@@ -7,6 +7,7 @@ import sys
 import click
 
 from ron_kms.cli.backup import backup
+from ron_kms.cli.restore import restore
 from ron_kms.cli.serve import serve
 from ron_kms.cli.version import version
 from ron_kms.errors import KmsError
@@ -18,6 +19,7 @@ def commands() -> None:
 
 
 commands.add_command(backup)
+commands.add_command(restore)
 commands.add_command(serve)
 commands.add_command(version)
 

@@ -3,12 +3,19 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable
-from typing import Any, TypeVar
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
+from ron_kms import _core
 from ron_kms.config import CONFIG_ENV, DEFINITIONS, Settings, load
+from ron_kms.errors import ConfigurationError
+
+if TYPE_CHECKING:
+    from ron_kms.server.data_dir import DataDirectory
+    from ron_kms.store.bootstrap import Store
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -31,3 +38,36 @@ def with_settings(*names: str) -> Callable[[F], F]:
 def settings_of(flags: dict[str, Any]) -> Settings:
     """:raises ConfigurationError: with all faults at once."""
     return load(flags, os.environ).settings
+
+
+@contextmanager
+def locked(settings: Settings) -> Iterator[DataDirectory]:
+    """The data folder of a service that is stopped, in a process that is hardened as the service's are.
+
+    :raises ConfigurationError: there is no store, the service runs, or the system refuses to protect this process.
+    """
+    from ron_kms.server.data_dir import DataDirectory  # noqa: PLC0415 - so that --help loads no server
+    from ron_kms.store.sqlite import database_path  # noqa: PLC0415
+
+    path = database_path(settings.store_url)
+    if not path.is_file():
+        raise ConfigurationError(f"there is no store at {path}", hint="Name the data folder or the store's URL.")
+    try:
+        _core.harden_process(dumpable=settings.debug_dumpable)
+    except _core.CoreError as error:
+        raise ConfigurationError(f"the system refuses to protect this process: {error}") from None
+    with DataDirectory(settings.data_dir) as directory:
+        yield directory
+
+
+@contextmanager
+def unlocked(settings: Settings) -> Iterator[tuple[DataDirectory, Store]]:
+    """The data folder of a service that is stopped, and its store, opened."""
+    with locked(settings) as directory:
+        from ron_kms.store.bootstrap import open_store  # noqa: PLC0415
+
+        store = open_store(settings.store_url, settings.seal)
+        try:
+            yield directory, store
+        finally:
+            store.close()

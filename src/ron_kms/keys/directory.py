@@ -16,7 +16,7 @@ from ron_kms.crypto.signing import VerifyKey
 from ron_kms.crypto.suites import SUITES, Suite
 from ron_kms.crypto.wrapping import WrapKey
 from ron_kms.errors import KmsError, ServiceError, StoreCorrupt
-from ron_kms.model import Key, Kid, Version
+from ron_kms.model import Key, Kid, State, Version
 from ron_kms.store import changes
 from ron_kms.store.database import Connection, Database
 from ron_kms.store.horizon import Horizon
@@ -44,7 +44,7 @@ class Entry(NamedTuple):
     kid: Kid
     key: Key
     suite: Suite
-    state: str
+    state: State
     verify_key: VerifyKey | None
     wrap_key: WrapKey | None
     newest: bool

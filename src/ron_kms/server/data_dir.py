@@ -69,6 +69,19 @@ class DataDirectory:
         self._sync()
         return target
 
+    def replace(self, name: str, text: str) -> None:
+        """Write a file in the place of the one that may be there, on disk when this returns; a crash leaves either."""
+        self._write(name, text).replace(self.path / name)
+        self._sync()
+
+    def read(self, name: str, most: int) -> bytes | None:
+        """Up to ``most`` bytes of a file, None where it is not there."""
+        try:
+            with (self.path / name).open("rb") as file:
+                return file.read(most)
+        except FileNotFoundError:
+            return None
+
     def write_endpoints(self, endpoints: dict[str, Any]) -> None:
         """Where the service is found, for scripts; they see all of it or nothing."""
         self._write(ENDPOINTS, json.dumps(endpoints, indent=2) + "\n").replace(self.path / ENDPOINTS)

@@ -27,13 +27,14 @@ from ron_kms.server.banner import ready_text
 from ron_kms.server.data_dir import TOKEN, DataDirectory
 from ron_kms.server.guards.limits import Limits
 from ron_kms.server.guards.serve import Server
+from ron_kms.server.high_water import Keeper
 from ron_kms.server.operator import Operator
 from ron_kms.server.readiness import Readiness, judge
 from ron_kms.server.slot import Slot
 from ron_kms.server.sockets import bind, port_of
 from ron_kms.server.tls import make_context
 from ron_kms.server.tokens import first_token
-from ron_kms.store.bootstrap import attach, prepare
+from ron_kms.store.bootstrap import Store, attach, prepare
 
 _LEAVE_SECONDS = 1.5
 """For workers to end after their drain, before they are killed."""
@@ -65,22 +66,29 @@ def run(settings: Settings, warnings: Sequence[str] = ()) -> int:
         operator = bind(settings.operator_addr, 1, "operator_addr")
         root = prepare(settings.store_url, settings.seal)
         try:
-            _mint_first_token(settings, root, directory)
-            metrics = metrics_dir.make(settings.data_dir)
+            store = attach(settings.store_url, root, readers=1)
+            keeper = Keeper(store, directory)
             try:
-                return asyncio.run(_Supervisor(settings, directory, root, metrics).main(listeners, operator))
+                keeper.check()
+                _mint_first_token(store, directory)
+                metrics = metrics_dir.make(settings.data_dir)
+                try:
+                    code = asyncio.run(
+                        _Supervisor(settings, directory, root, metrics, keeper).main(listeners, operator)
+                    )
+                finally:
+                    metrics_dir.remove(metrics)
+                keeper.try_update()
+                return code
             finally:
-                metrics_dir.remove(metrics)
+                keeper.release()
+                store.close()
         finally:
             root.release()
 
 
-def _mint_first_token(settings: Settings, root: RootKey, directory: DataDirectory) -> None:
-    store = attach(settings.store_url, root, readers=1)
-    try:
-        path = first_token(store, directory)
-    finally:
-        store.close()
+def _mint_first_token(store: Store, directory: DataDirectory) -> None:
+    path = first_token(store, directory)
     if path is not None:
         _print(f"The administrator's token was made and is in {path}")
 
@@ -96,11 +104,14 @@ def _bound_open_files(settings: Settings) -> None:
 
 
 class _Supervisor:
-    def __init__(self, settings: Settings, directory: DataDirectory, root: RootKey, metrics: Path) -> None:
+    def __init__(
+        self, settings: Settings, directory: DataDirectory, root: RootKey, metrics: Path, keeper: Keeper
+    ) -> None:
         self._settings = settings
         self._directory = directory
         self._root = root
         self._metrics = metrics
+        self._keeper = keeper
         self._slots: list[Slot] = []
         self._stopping = asyncio.Event()
         self._killed = False
@@ -124,12 +135,14 @@ class _Supervisor:
         server = Server(Operator(self.readiness, self._metrics), Limits(connections=_OPERATOR_CONNECTIONS, streams=16))
         await server.start(*operator_sockets)
         keepers = [asyncio.create_task(slot.keep()) for slot in self._slots]
+        mark = asyncio.create_task(self._keeper.keep())
         try:
             if await self._all_ready(keepers):
                 self._announce(api, operator)
                 await self._stopping.wait()
             await self._end(keepers)
         finally:
+            mark.cancel()
             self._directory.remove_endpoints()
             await server.close(0.1)
         return 1 if self._killed else 0

@@ -10,12 +10,24 @@ from collections.abc import Coroutine, Iterable, Mapping, Sequence
 from concurrent.futures import Future
 from typing import Any, Self, TypeVar
 
+from msgspec import UNSET, UnsetType
+
+from ron_kms.keys.life import Settable
 from ron_kms.metrics import Metrics
 from ron_kms.model import Caller, Kid, Use, new_uuid
 from ron_kms.service.create import CreateRequest, create
+from ron_kms.service.destroy import (
+    DestroyKeyRequest,
+    DestroyVersionRequest,
+    destroy_key,
+    destroy_version,
+    restore_key,
+    restore_version,
+)
 from ron_kms.service.operation import Context
-from ron_kms.service.read import GetAnswer, GetRequest, ListAnswer, ListRequest, get, list_all
-from ron_kms.service.schema import TrackSignature, request_of
+from ron_kms.service.read import GetAnswer, ListAnswer, ListRequest, get, list_all
+from ron_kms.service.rotate import RotateAnswer, RotateRequest, rotate
+from ron_kms.service.schema import KeyPath, TrackSignature, VersionPath, request_of, request_with
 from ron_kms.service.seal import (
     OpenBatchRequest,
     OpenRequest,
@@ -39,6 +51,14 @@ from ron_kms.service.unwrap import (
     rewrap_many,
     unwrap,
     unwrap_many,
+)
+from ron_kms.service.update import (
+    KeyAnswer,
+    UpdateKeyRequest,
+    UpdateVersionRequest,
+    VersionAnswer,
+    update_key,
+    update_version,
 )
 from ron_kms.service.verify import (
     VerifyAnswer,
@@ -82,6 +102,7 @@ class LocalKms:
         use: Use = "sign",
         suite: str | None = None,
         labels: Mapping[str, str] | None = None,
+        policy_hints: Mapping[str, str] | None = None,
         raw_messages: bool = False,
         op_id: str | None = None,
     ) -> str:
@@ -99,6 +120,7 @@ class LocalKms:
             "use": use,
             "suite": suite,
             "labels": labels,
+            "policy_hints": policy_hints,
             "raw_messages": raw_messages,
             "op_id": op_id,
         }
@@ -109,14 +131,89 @@ class LocalKms:
 
         :raises NotFound: there is no such key.
         """
-        name = Kid.parse(kid)
-        fields = {"tenant": name.tenant, "purpose": name.purpose, "uuid": name.uuid}
-        return _run(get(self._kms, _context(), request_of(GetRequest, fields)))
+        return _run(get(self._kms, _context(), request_of(KeyPath, _path(Kid.parse(kid).at(None)))))
 
     def list_keys(self, prefix: str = "", *, after: str | None = None, limit: int = 100) -> ListAnswer:
         """Up to ``limit`` keys under a prefix of whole segments, beginning after a kid."""
         fields = {"prefix": prefix, "after": after, "limit": limit}
         return _run(list_all(self._kms, _context(), request_of(ListRequest, fields)))
+
+    def rotate(self, kid: str, *, suite: str | None = None, op_id: str | None = None) -> RotateAnswer:
+        """Make the next version of a key; those before it go on verifying and opening.
+
+        :param suite: another suite, at least as strong; by default that of the newest version.
+        :param op_id: a UUID; repeating the call with it within 7 days makes no second version.
+        :raises Conflict: another rotation was first.
+        :raises KeyDisabled: the key is destroyed or going to be.
+        :raises PolicyRefused: the suite would be weaker.
+        """
+        fields = {"kid": kid, "suite": suite, "op_id": op_id}
+        return _run(rotate(self._kms, _context(), request_of(RotateRequest, fields)))
+
+    def update(
+        self,
+        kid: str,
+        *,
+        if_match: str = "*",
+        min_verify_version: int | UnsetType = UNSET,
+        min_open_version: int | UnsetType = UNSET,
+        deletion_protection: bool | UnsetType = UNSET,
+        rotation_period: int | UnsetType | None = UNSET,
+        labels: Mapping[str, str] | UnsetType = UNSET,
+        policy_hints: Mapping[str, str] | UnsetType = UNSET,
+    ) -> KeyAnswer:
+        """Change the settings of a key that are given.
+
+        :param if_match: the ``etag`` that it must still have; any by default.
+        :param rotation_period: seconds from one version to the next; None to stop.
+        :raises PreconditionFailed: it has another.
+        :raises Conflict: a minimum version would be lowered or lies above the newest.
+        """
+        fields = {
+            **_path(Kid.parse(kid).at(None)),
+            "min_verify_version": min_verify_version,
+            "min_open_version": min_open_version,
+            "deletion_protection": deletion_protection,
+            "rotation_period": rotation_period,
+            "labels": labels,
+            "policy_hints": policy_hints,
+        }
+        return _run(update_key(self._kms, _context(if_match), request_with(UpdateKeyRequest, fields)))
+
+    def set_state(self, kid: str, state: Settable, *, if_match: str = "*") -> VersionAnswer:
+        """Enable or disable the version that ``kid`` names, or mark it as compromised, which is final.
+
+        :param if_match: the ``etag`` that the key must still have; any by default.
+        :raises PreconditionFailed: it has another.
+        :raises Conflict: the state does not follow the present one.
+        """
+        fields = {**_path(Kid.parse(kid)), "state": state}
+        return _run(update_version(self._kms, _context(if_match), request_of(UpdateVersionRequest, fields)))
+
+    def destroy(
+        self, kid: str, *, window_seconds: int | None = None, op_id: str | None = None
+    ) -> KeyAnswer | VersionAnswer:
+        """Have the version that ``kid`` names, or without one the whole key, destroyed after a window.
+
+        :param window_seconds: 30 days by default, and 7 days at least.
+        :param op_id: a UUID; repeating the call with it within 7 days gives the first answer again.
+        :raises Conflict: it is protected, destroyed or going to be.
+        """
+        name = Kid.parse(kid)
+        fields = {**_path(name), "window_seconds": window_seconds, "op_id": op_id}
+        if name.version is None:
+            return _run(destroy_key(self._kms, _context(), request_of(DestroyKeyRequest, fields)))
+        return _run(destroy_version(self._kms, _context(), request_of(DestroyVersionRequest, fields)))
+
+    def restore(self, kid: str) -> KeyAnswer | VersionAnswer:
+        """Take the destruction of a version or of a whole key back.
+
+        :raises Conflict: it is not pending destruction, or it is too late.
+        """
+        name = Kid.parse(kid)
+        if name.version is None:
+            return _run(restore_key(self._kms, _context(), request_of(KeyPath, _path(name))))
+        return _run(restore_version(self._kms, _context(), request_of(VersionPath, _path(name))))
 
     def sign(self, kid: str, *, digest: bytes | None = None, message: bytes | None = None) -> SignAnswer:
         """Sign exactly one of a BLAKE3-256 digest (32 bytes) and a message, with the key's newest version.
@@ -249,8 +346,13 @@ async def _block(future: Future[T]) -> T:
     return future.result()
 
 
-def _context() -> Context:
-    return Context(caller=_OWNER, request_id=new_uuid())
+def _context(if_match: str | None = None) -> Context:
+    return Context(caller=_OWNER, request_id=new_uuid(), if_match=if_match)
+
+
+def _path(kid: Kid) -> dict[str, Any]:
+    """A kid as the segments of a path."""
+    return {name: value for name, value in kid._asdict().items() if value is not None}
 
 
 def _tracks(sigs: Sigs) -> list[TrackSignature]:

@@ -12,29 +12,33 @@ from ron_kms.service.kms import Kms
 
 
 class Context(msgspec.Struct):
-    """Who asks and under which request id.
+    """Who asks, under which request id and precondition.
 
     :ivar alg: the suite, filled in by the act as soon as it is known, for metrics.
     :ivar counted: set by an act that counts its items itself; whoever called it counts the others.
+    :ivar if_match: the entity tag that the resource must still have, ``*`` for any; None where none was sent.
     """
 
     caller: Caller
     request_id: str
     alg: str = "none"
     counted: bool = False
+    if_match: str | None = None
 
 
 class Operation(NamedTuple):
     """A verb of the wire.
 
     :ivar scope: what a token needs to have.
-    :ivar request: decoded from the body, or from path and query where the method has no body.
+    :ivar request: decoded from the fields that the path names and, for GET, the query; of other methods from the body.
+    :ivar response: a field ``etag`` of it is also the answer's ETag.
     :ivar act: does it.
     :ivar help: one or two sentences for people.
+    :ivar if_match: whether it changes only what is still as the caller has read it (If-Match, RFC 9110 13.1.1).
     """
 
     name: str
-    method: Literal["GET", "POST"]
+    method: Literal["GET", "POST", "PUT", "PATCH", "DELETE"]
     path: str
     scope: str
     request: type[msgspec.Struct]
@@ -42,3 +46,4 @@ class Operation(NamedTuple):
     act: Callable[[Kms, Context, Any], Awaitable[msgspec.Struct]]
     help: str
     status: int = 200
+    if_match: bool = False

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from ron_kms.service import create, read, seal, sign, unwrap, verify, wrap
+from ron_kms.service import create, destroy, read, rotate, seal, sign, unwrap, update, verify, wrap
 from ron_kms.service.operation import Operation
 
 # The busiest first.
@@ -13,5 +13,8 @@ OPERATIONS: tuple[Operation, ...] = (
     *unwrap.OPERATIONS,
     *seal.OPERATIONS,
     *create.OPERATIONS,
+    *rotate.OPERATIONS,
+    *update.OPERATIONS,
+    *destroy.OPERATIONS,
     *read.OPERATIONS,
 )

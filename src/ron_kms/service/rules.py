@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from ron_kms.errors import Conflict, KeyDisabled, Unsupported
+from ron_kms.keys import life
 from ron_kms.keys.directory import Entry
 from ron_kms.model import Use
 
@@ -29,13 +30,18 @@ def require_enabled(entry: Entry) -> None:
 
     :raises KeyDisabled: the version is not enabled.
     """
-    if entry.state != "enabled":
+    if not life.may_do_private(entry.state):
         raise KeyDisabled(f"version {entry.kid.version} of this key is {entry.state}")
 
 
 def require_openable(entry: Entry) -> None:
     """For opening what was wrapped for a version or sealed under it, which need not be the newest.
 
-    :raises KeyDisabled: the version is not enabled.
+    :raises KeyDisabled: the version is not enabled, or older than the key's minimum for opening.
     """
     require_enabled(entry)
+    if (entry.kid.version or 0) < entry.key.min_open_version:
+        raise KeyDisabled(
+            f"versions below {entry.key.min_open_version} of this key open nothing any more",
+            hint="What it has wrapped or sealed cannot be opened again: a minimum version only ever rises.",
+        )

@@ -7,11 +7,12 @@ from datetime import datetime
 from typing import Annotated, Any, TypeVar
 
 import msgspec
-from msgspec import Meta
+from msgspec import UNSET, Meta
 
 from ron_kms.crypto.framing import CONTEXT_MAX, DIGEST_SIZE, MESSAGE_MAX
+from ron_kms.crypto.suites import DEFAULTS, SUITES, names
 from ron_kms.errors import BadRequest, KmsError, NotFound
-from ron_kms.model import NAME_PATTERN
+from ron_kms.model import NAME_PATTERN, Version
 
 R = TypeVar("R", bound="Request")
 A = TypeVar("A", bound="Answer")
@@ -67,6 +68,39 @@ OpId = Annotated[
 ]
 
 
+_SUITES = "; ".join(f"to {use}: {', '.join(names(use))}; by default {suite}" for use, suite in DEFAULTS.items())
+SuiteName = Annotated[str, Meta(max_length=64, description=f"What it is made of. {_SUITES}.", examples=["hybrid"])]
+
+_Label = Annotated[str, Meta(min_length=1, max_length=63, description="1 to 63 characters.")]
+_LabelValue = Annotated[str, Meta(max_length=255)]
+Labels = Annotated[dict[_Label, _LabelValue], Meta(max_length=32, description="The caller's own notes on the key.")]
+PolicyHints = Annotated[
+    dict[_Label, _LabelValue], Meta(max_length=16, description="Notes for those who set policy; nothing acts on them.")
+]
+
+
+class KeyPath(Request):
+    """A key, named by the segments of a path."""
+
+    tenant: Name
+    purpose: Name
+    uuid: Annotated[str, Meta(max_length=36, description="A UUID of version 7.")]
+
+    @property
+    def kid_text(self) -> str:
+        return f"{self.tenant}/{self.purpose}/{self.uuid}"
+
+
+class VersionPath(KeyPath):
+    """One version of a key, named by the segments of a path."""
+
+    version: Annotated[int, Meta(ge=1, le=999_999_999, description="The version's number.")]
+
+    @property
+    def kid_text(self) -> str:
+        return f"{self.tenant}/{self.purpose}/{self.uuid}#v{self.version}"
+
+
 class TrackSignature(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """One track's signature."""
 
@@ -79,6 +113,12 @@ class TrackKey(msgspec.Struct, frozen=True):
 
     alg: str
     public_key: bytes
+
+
+def track_keys(version: Version) -> list[TrackKey]:
+    """The public keys of a version, one a track."""
+    named = zip(SUITES[version.suite].public_names, version.public, strict=True)
+    return [TrackKey(alg, public) for alg, public in named]
 
 
 class Failure(msgspec.Struct, frozen=True):
@@ -120,8 +160,16 @@ def request_of(type_: type[R], fields: Mapping[str, Any]) -> R:
 
     :raises BadRequest: it does not fit its schema; the message says where.
     """
+    return request_with(type_, {name: value for name, value in fields.items() if value is not None})
+
+
+def request_with(type_: type[R], fields: Mapping[str, Any]) -> R:
+    """As :func:`request_of`, where None is a value too; fields that are UNSET are left out.
+
+    :raises BadRequest: it does not fit its schema; the message says where.
+    """
     try:
-        sent = msgspec.msgpack.encode({name: value for name, value in fields.items() if value is not None})
+        sent = msgspec.msgpack.encode({name: value for name, value in fields.items() if value is not UNSET})
         return msgspec.msgpack.decode(sent, type=type_)
     except (msgspec.MsgspecError, TypeError) as error:
         raise BadRequest(str(error)) from None

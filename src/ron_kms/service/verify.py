@@ -9,6 +9,7 @@ from msgspec import UNSET, Meta, UnsetType
 from ron_kms.crypto.signing import Verdict, VerifyKey, judge_batch
 from ron_kms.errors import BadRequest, Internal, KmsError
 from ron_kms.keys.directory import Entry
+from ron_kms.keys.life import VerifyRefusal, verify_refusal
 from ron_kms.model import Kid
 from ron_kms.service.items import Verb, Work
 from ron_kms.service.kms import Kms
@@ -20,7 +21,7 @@ from ron_kms.service.sign import signed_message
 _SIGS_MAX = 8
 
 Sigs = Annotated[list[TrackSignature], Meta(max_length=_SIGS_MAX, description="One a track, in any order.")]
-Reason = Literal["bad_signature", "missing_track"]
+Reason = Literal["bad_signature", "missing_track", "compromised", "below_minimum"]
 
 
 class VerifyRequest(Request):
@@ -85,9 +86,12 @@ class VerifyBatchAnswer(Answer):
 
 
 class _Claim(NamedTuple):
+    """What a signature is said to be; ``refusal`` where its version verifies nothing any more."""
+
     key: VerifyKey
     message: bytes
     sigs: list[TrackSignature]
+    refusal: VerifyRefusal | None
 
 
 async def verify(kms: Kms, context: Context, request: VerifyRequest) -> VerifyAnswer:
@@ -115,15 +119,24 @@ def _prepare(item: VerifyItem, entry: Entry) -> _Claim:
     require_use(entry, "sign")
     if entry.verify_key is None:
         raise Internal("a signing key without its public half")
-    return _Claim(entry.verify_key, signed_message(entry, item.digest, item.message), item.sigs)
+    message = signed_message(entry, item.digest, item.message)
+    return _Claim(entry.verify_key, message, item.sigs, verify_refusal(entry.key, entry.kid.version or 0, entry.state))
 
 
 def _run(works: list[Work[_Claim]]) -> list[VerifyAnswer]:
-    claims = [work.prepared for work in works]
-    verdicts = judge_batch(
-        [(claim.key, claim.message, [(sig.alg, sig.signature) for sig in claim.sigs]) for claim in claims]
+    claims = [work.prepared for work in works if work.prepared.refusal is None]
+    verdicts = iter(
+        judge_batch([(claim.key, claim.message, [(sig.alg, sig.signature) for sig in claim.sigs]) for claim in claims])
     )
-    return [_answer(work, verdict) for work, verdict in zip(works, verdicts, strict=True)]
+    return [
+        _answer(work, next(verdicts)) if work.prepared.refusal is None else _refused(work, work.prepared.refusal)
+        for work in works
+    ]
+
+
+def _refused(work: Work[_Claim], reason: VerifyRefusal) -> VerifyAnswer:
+    details = VerifyDetails(checked=[], failed=[], reason=reason)
+    return VerifyAnswer(ok=False, details=details, cache_age_ms=work.age_ms)
 
 
 def _answer(work: Work[_Claim], verdict: Verdict) -> VerifyAnswer:

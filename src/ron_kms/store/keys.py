@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Any
+from collections.abc import Iterable, Mapping
+from datetime import datetime
+from typing import Any, NamedTuple
 
 import msgspec
 from sqlalchemy import Connection, Row, bindparam, func, select, tuple_
@@ -11,11 +12,18 @@ from sqlalchemy import Connection, Row, bindparam, func, select, tuple_
 from ron_kms.errors import BadRequest, StoreCorrupt
 from ron_kms.model import Key, Kid, Version
 from ron_kms.store import changes
-from ron_kms.store.rows import Rows
+from ron_kms.store.rows import Rows, stored_time
 from ron_kms.store.schema import KEY_VERSIONS, KEYS
 
 _KEY_COLUMNS = len(KEYS.columns)
+_KEY_DEFAULTS: dict[str, object] = {
+    "policy_hints": {},
+    "min_verify_version": 1,
+    "min_open_version": 1,
+    "deletion_protection": False,
+}
 _BOTH = select(KEYS, KEY_VERSIONS).where(KEYS.c.uuid == bindparam("uuid"))
+_NAME = (KEYS.c.tenant, KEYS.c.purpose, KEYS.c.uuid)
 _SAME_KEY = KEY_VERSIONS.c.uuid == KEYS.c.uuid
 
 # Keys are looked up by their uuid and compared by name once they are known to be genuine, so that a key whose name was
@@ -28,41 +36,47 @@ _ORPHAN = select(KEY_VERSIONS.c.number).where(KEY_VERSIONS.c.uuid == bindparam("
 
 
 def insert_key(connection: Connection, rows: Rows, key: Key, version: Version) -> int:
-    """Store a new key with its first version; returns the change's number.
+    """Store a new key with its first version, and announce it.
 
+    :returns: the change's number.
     :raises ron_kms.errors.Conflict: a key with its uuid exists (said by the future of ``Database.write``).
     """
     if (key.newest, version.number) != (1, 1):
         raise ValueError("a new key begins with version 1")
-    rows.insert(
-        connection,
-        KEYS,
-        {
-            "uuid": key.uuid,
-            "tenant": key.tenant,
-            "purpose": key.purpose,
-            "use": key.use,
-            "raw_messages": key.raw_messages,
-            "labels": msgspec.json.encode(key.labels, order="sorted").decode(),
-            "newest": key.newest,
-            "revision": 1,
-            "created": key.created,
-        },
-    )
-    rows.insert(
-        connection,
-        KEY_VERSIONS,
-        {
-            "uuid": key.uuid,
-            "number": version.number,
-            "suite": version.suite,
-            "state": version.state,
-            "public": msgspec.msgpack.encode(version.public),
-            "blob": version.blob,
-            "created": version.created,
-        },
-    )
+    rows.insert(connection, KEYS, _key_row(key))
+    rows.insert(connection, KEY_VERSIONS, _version_row(key, version))
     return changes.record(connection, rows, "key", str(key.kid))
+
+
+class Saved(NamedTuple):
+    """A key as it was written, and the number of the change."""
+
+    key: Key
+    n: int
+
+
+def save(
+    connection: Connection,
+    rows: Rows,
+    before: Key,
+    after: Key,
+    versions: Iterable[tuple[Version, Version]] = (),
+    added: Version | None = None,
+) -> Saved:
+    """Write what has changed of a key, count its revision up and announce it; in the transaction that has read it.
+
+    :param before: as it was read.
+    :param versions: changed ones, as they were read and as they are to be.
+    :param added: a new version.
+    :raises ron_kms.errors.Conflict: a row is not as it was read.
+    """
+    saved = msgspec.structs.replace(after, revision=before.revision + 1)
+    rows.update(connection, KEYS, _key_row(before), _key_row(saved))
+    for old, new in versions:
+        rows.update(connection, KEY_VERSIONS, _version_row(before, old), _version_row(saved, new))
+    if added is not None:
+        rows.insert(connection, KEY_VERSIONS, _version_row(saved, added))
+    return Saved(saved, changes.record(connection, rows, "key", str(saved.kid)))
 
 
 def load_key(connection: Connection, rows: Rows, kid: Kid) -> tuple[Key, list[Version]] | None:
@@ -108,7 +122,7 @@ def list_keys(connection: Connection, rows: Rows, prefix: tuple[str, ...], after
     :param after: the last key of the page before.
     :raises BadRequest: the prefix is too long, or ``after`` is outside it.
     """
-    name = (KEYS.c.tenant, KEYS.c.purpose, KEYS.c.uuid)
+    name = _NAME
     if len(prefix) > len(name):
         raise BadRequest("a prefix has at most tenant, purpose and uuid")
     query = select(KEYS).order_by(*name).limit(limit)
@@ -121,6 +135,20 @@ def list_keys(connection: Connection, rows: Rows, prefix: tuple[str, ...], after
             return []
         query = query.where(tuple_(*name[len(prefix) :]) > tuple_(*after[len(prefix) : len(name)]))
     return [_key(rows.load(KEYS, row)) for row in connection.execute(query)]
+
+
+def due_rotations(connection: Connection, now: datetime, limit: int) -> list[Kid]:
+    """Names of keys whose rotation is due, the longest overdue first. They are hints: nothing of them is proven yet."""
+    due = select(*_NAME).where(KEYS.c.next_rotation <= stored_time(now)).order_by(KEYS.c.next_rotation).limit(limit)
+    return [Kid(*row) for row in connection.execute(due)]
+
+
+def due_destructions(connection: Connection, now: datetime, limit: int) -> list[Kid]:
+    """Names of keys of which something is due to be destroyed. They are hints: nothing of them is proven yet."""
+    versions = select(KEY_VERSIONS.c.uuid).where(KEY_VERSIONS.c.destroy_at <= stored_time(now))
+    whole = select(KEYS.c.uuid).where(KEYS.c.destroy_at <= stored_time(now))
+    due = select(*_NAME).where(KEYS.c.uuid.in_(versions.union(whole).limit(limit)))
+    return [Kid(*row) for row in connection.execute(due)]
 
 
 def _key_of(connection: Connection, rows: Rows, kid: Kid, row: Row[Any] | None) -> Key | None:
@@ -142,24 +170,30 @@ def _missing(kid: Kid, number: int) -> StoreCorrupt:
 
 
 def _key(values: Mapping[str, Any]) -> Key:
-    return Key(
-        tenant=values["tenant"],
-        purpose=values["purpose"],
-        uuid=values["uuid"],
-        use=values["use"],
-        raw_messages=values["raw_messages"],
-        labels=msgspec.json.decode(values["labels"], type=dict[str, str]),
-        newest=values["newest"],
-        created=values["created"],
-    )
+    given = {name: value for name, value in values.items() if value is not None}
+    for name in ("labels", "policy_hints"):
+        if name in given:
+            given[name] = msgspec.json.decode(given[name], type=dict[str, str])
+    return Key(**given)
+
+
+def _key_row(key: Key) -> dict[str, Any]:
+    """What is as by default is NULL, so that a key reads the same whichever version of ron-kms has written it."""
+    values = msgspec.structs.asdict(key)
+    for name, default in _KEY_DEFAULTS.items():
+        if values[name] == default:
+            values[name] = None
+    for name in ("labels", "policy_hints"):
+        if values[name] is not None:
+            values[name] = msgspec.json.encode(values[name], order="sorted").decode()
+    return values
 
 
 def _version(values: Mapping[str, Any]) -> Version:
-    return Version(
-        number=values["number"],
-        suite=values["suite"],
-        state=values["state"],
-        public=msgspec.msgpack.decode(values["public"], type=tuple[bytes, ...]),
-        blob=values["blob"],
-        created=values["created"],
-    )
+    given = {name: value for name, value in values.items() if name != "uuid"}
+    return Version(**given | {"public": msgspec.msgpack.decode(values["public"], type=tuple[bytes, ...])})
+
+
+def _version_row(key: Key, version: Version) -> dict[str, Any]:
+    values = msgspec.structs.asdict(version)
+    return values | {"uuid": key.uuid, "public": msgspec.msgpack.encode(version.public)}

@@ -1,13 +1,14 @@
 """The tables. Each row carries ``mac``, which :mod:`ron_kms.store.rows` makes and checks.
 
 Values are stored in three ways only, integers, text and bytes, so that every engine gives back exactly what was written
-and nothing is converted before it is authenticated. A column that a later migration adds must be nullable: what is NULL
-is left out of a row's MAC, so the rows that exist stay valid.
+and nothing is converted before it is authenticated. A column that a later migration adds comes after ``mac``, where
+databases put it, and must be nullable: what is NULL is left out of a row's MAC, so the rows that exist stay valid.
 """
 
 from __future__ import annotations
 
 import enum
+from collections.abc import Iterable
 from typing import Any
 
 from sqlalchemy import BigInteger, Column, ForeignKey, Index, Integer, LargeBinary, MetaData, Table, Text
@@ -51,8 +52,12 @@ def _column(name: str, kind: Kind, *rules: Any, primary: bool = False, nullable:
     )
 
 
-def _table(name: str, *parts: Any) -> Table:
-    return Table(name, METADATA, *parts, _column("mac", Kind.BYTES))
+def _later(name: str, kind: Kind) -> Column[Any]:
+    return _column(name, kind, nullable=True)
+
+
+def _table(name: str, *parts: Any, later: Iterable[Column[Any]] = ()) -> Table:
+    return Table(name, METADATA, *parts, _column("mac", Kind.BYTES), *later)
 
 
 ROOT = _table(
@@ -77,10 +82,30 @@ KEYS = _table(
     _column("newest", Kind.INTEGER),
     _column("revision", Kind.INTEGER),
     _column("created", Kind.TIME),
+    later=(
+        _later("policy_hints", Kind.TEXT),
+        _later("min_verify_version", Kind.INTEGER),
+        _later("min_open_version", Kind.INTEGER),
+        _later("deletion_protection", Kind.FLAG),
+        _later("rotation_period", Kind.INTEGER),
+        _later("next_rotation", Kind.TIME),
+        _later("destroy_at", Kind.TIME),
+        _later("destroyed", Kind.TIME),
+    ),
 )
-"""A key as a whole. ``labels`` is a JSON object; ``revision`` grows with every change to the key or a version of it."""
+"""A key as a whole. ``labels`` and ``policy_hints`` are JSON objects; ``revision`` grows with every change to the key
+or to a version; what is NULL is as in a new :class:`ron_kms.model.Key`."""
 
 Index("keys_by_name", KEYS.c.tenant, KEYS.c.purpose, KEYS.c.uuid, unique=True)
+
+
+def _dates(name: str, column: Column[Any]) -> None:
+    """Finds what is due; few rows have a date, and only those are in it."""
+    Index(name, column, sqlite_where=column.is_not(None), postgresql_where=column.is_not(None))
+
+
+_dates("keys_by_rotation", KEYS.c.next_rotation)
+_dates("keys_by_destruction", KEYS.c.destroy_at)
 
 KEY_VERSIONS = _table(
     "key_versions",
@@ -91,8 +116,15 @@ KEY_VERSIONS = _table(
     _column("public", Kind.BYTES),
     _column("blob", Kind.BYTES),
     _column("created", Kind.TIME),
+    later=(
+        _later("before", Kind.TEXT),
+        _later("destroy_at", Kind.TIME),
+        _later("destroyed", Kind.TIME),
+    ),
 )
 """One version of a key. ``public`` is a MessagePack array with one public key a track."""
+
+_dates("versions_by_destruction", KEY_VERSIONS.c.destroy_at)
 
 CHANGES = _table(
     "changes",

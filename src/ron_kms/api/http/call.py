@@ -16,9 +16,19 @@ from ron_kms.api.http.body import Body, ClientGone, Deadlines, Receive, unpack
 from ron_kms.api.http.decode import Decoder, refuse_query
 from ron_kms.api.http.encode import ENCODE, encoders
 from ron_kms.api.http.errors import Reporter, envelope, extra_headers
-from ron_kms.api.http.headers import MEDIA_TYPES, Format, answer_format, bearer, body_headers, gather, request_id
+from ron_kms.api.http.headers import (
+    MEDIA_TYPES,
+    Format,
+    answer_format,
+    bearer,
+    body_headers,
+    entity_tag,
+    gather,
+    if_match,
+    request_id,
+)
 from ron_kms.api.http.traffic import Traffic
-from ron_kms.errors import BadRequest, KmsError, ShuttingDown
+from ron_kms.errors import BadRequest, KmsError, ShuttingDown, Unsupported
 from ron_kms.metrics import Metrics
 from ron_kms.model import Caller
 from ron_kms.service.kms import Kms
@@ -95,12 +105,13 @@ class Call:
         self._edge = edge
         self._operation = operation
         self._name = operation.name
-        self._decoder = Decoder(operation.request)
-        self._has_body = operation.method != "GET"
+        self._decoder = Decoder(operation.request, operation.path)
+        self._has_body = operation.method != "GET" and bool(self._decoder.content.__struct_fields__)
         self._inflight = edge.metrics.inflight(operation.name)
         self._is_batch = "items" in operation.request.__struct_fields__
         self._encode = encoders(operation.response)
         self._tells_age = "cache_age_ms" in operation.response.__struct_fields__
+        self._tells_etag = "etag" in operation.response.__struct_fields__
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         edge = self._edge
@@ -117,8 +128,9 @@ class Call:
                 if edge.traffic.state == "draining":
                     raise _stopping()
                 caller = edge.checker.check(bearer(found), self._operation.scope, time.time())
+                tag = if_match(found) if self._operation.if_match else None
                 request = await self._request(scope, found, body)
-                context = Context(caller, corr_id)
+                context = Context(caller, corr_id, if_match=tag)
                 response = await self._operation.act(edge.kms, context, request)
                 content = self._encode[format_](response)
             except ClientGone:
@@ -130,13 +142,22 @@ class Call:
                 await answer_error(scope, send, format_, corr_id, refusal)
             else:
                 self._count(context, "ok", time.perf_counter() - started)
-                extra = _age(response) if self._tells_age else ()
+                extra = self._extra(response)
                 await answer(scope, send, self._operation.status, format_, corr_id, content, *extra)
         except ClientGone:
             edge.metrics.refused("disconnect")
         finally:
             self._inflight.dec()
             edge.traffic.leave()
+
+    def _extra(self, response: Any) -> list[tuple[bytes, bytes]]:
+        """The headers that come from fields of the answer."""
+        extra = []
+        if self._tells_age and response.cache_age_ms is not None:
+            extra.append((b"x-kms-cache-age", b"%d" % response.cache_age_ms))
+        if self._tells_etag:
+            extra.append((b"etag", entity_tag(response.etag)))
+        return extra
 
     def _count(self, context: Context | None, result: str, seconds: float) -> None:
         """``seconds`` end before the answer is sent, so that a client who reads slowly does not count."""
@@ -151,16 +172,22 @@ class Call:
     async def _request(self, scope: Scope, found: dict[bytes, bytes], body: Body) -> msgspec.Struct:
         edge = self._edge
         query: bytes = scope["query_string"]
+        path: dict[str, str] = scope.get("path_params", {})
+        if self._operation.method != "GET":
+            refuse_query(query)
         if not self._has_body:
             if await body.read(None, edge.deadlines, edge.body_bytes):
                 raise BadRequest("this call takes no body")
-            return self._decoder.parameters(scope.get("path_params", {}), query)
-        refuse_query(query)
+            return self._decoder.parameters(path, query)
+        if self._decoder.optional and b"content-type" not in found:
+            if await body.read(None, edge.deadlines, edge.body_bytes):
+                raise Unsupported("Content-Type must be application/json or application/msgpack")
+            return self._decoder.nothing(path)
         headers = body_headers(found)
         content = await body.read(headers.length, edge.deadlines, edge.body_bytes)
         if headers.gzip:
             content = await unpack(content)
-        request = self._decoder.body(headers.format, content)
+        request = self._decoder.body(headers.format, content, path)
         if self._is_batch:
             edge.metrics.batch(self._name, len(getattr(request, "items")))  # noqa: B009 - no Struct type says it
         return request
@@ -192,12 +219,6 @@ async def answer_error(
     """The error's envelope, with the headers that belong to it."""
     content = ENCODE[format_](envelope(error, corr_id))
     await answer(scope, send, error.http, format_, corr_id, content, *extra_headers(error), *extra)
-
-
-def _age(response: Any) -> tuple[tuple[bytes, bytes], ...]:
-    """``X-KMS-Cache-Age`` in milliseconds, where the answer came from cached material."""
-    age: int | None = response.cache_age_ms
-    return () if age is None else ((b"x-kms-cache-age", b"%d" % age),)
 
 
 def _stopping() -> ShuttingDown:

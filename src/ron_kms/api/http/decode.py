@@ -8,11 +8,12 @@ those a plain field name may stay, a value never does.
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Mapping
-from typing import Generic, TypeVar
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, Generic, TypeVar
 from urllib.parse import parse_qsl
 
 import msgspec
+from msgspec.structs import FieldInfo
 
 from ron_kms.api.http.headers import Format
 from ron_kms.errors import BadRequest, TooLarge
@@ -25,21 +26,29 @@ _VALUE = re.compile(rf"Invalid (?:enum )?value .*?{_AT}", re.DOTALL)
 _TOO_LONG = re.compile(r"Expected `(array|str|bytes)` of length <= \d+ - at `\$\.items`")
 _FIELD_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]{0,40}")
 _PLAIN = re.compile(r"[\x20-\x7e]{1,400}")
+_PARAMETER = re.compile(r"\{(\w+)\}")
 _MAX_PARAMETERS = 16
 
 
 class Decoder(Generic[T]):
-    """Decodes one type of request from each format."""
+    """Decodes one type of request.
 
-    def __init__(self, type_: type[T]) -> None:
+    Its fields come from the path, where that names them, and from the body; without a body also from the query.
+
+    :param path: the operation's, with parameters in braces.
+    """
+
+    def __init__(self, type_: type[T], path: str = "") -> None:
         self._type = type_
-        self._by_format: dict[Format, Callable[[bytes], T]] = {
-            "json": msgspec.json.Decoder(type_, strict=True).decode,
-            "msgpack": msgspec.msgpack.Decoder(type_, strict=True).decode,
+        self._path, self.content = divide(type_, path)
+        self._by_format: dict[Format, Callable[[bytes], msgspec.Struct]] = {
+            "json": msgspec.json.Decoder(self.content, strict=True).decode,
+            "msgpack": msgspec.msgpack.Decoder(self.content, strict=True).decode,
         }
+        self.optional = not any(field.required for field in msgspec.structs.fields(self.content))
 
-    def body(self, format_: Format, content: bytes) -> T:
-        """A request from its body.
+    def body(self, format_: Format, content: bytes, path: Mapping[str, str] | None = None) -> T:
+        """A request from its body and the parameters of its path.
 
         :raises BadRequest: anything wrong with it; the message says what and where.
         :raises TooLarge: more items than a batch may have.
@@ -47,13 +56,21 @@ class Decoder(Generic[T]):
         if not content:
             raise BadRequest("the body is empty")
         try:
-            return self._by_format[format_](content)
+            decoded = self._by_format[format_](content)
         except msgspec.MsgspecError as error:
             raise _refusal(str(error)) from None
         except UnicodeDecodeError:
             raise BadRequest("a string in the body is not UTF-8") from None
         except RecursionError:
             raise BadRequest("the body is nested too deep") from None
+        return self._joined(decoded, path)
+
+    def nothing(self, path: Mapping[str, str]) -> T:
+        """A request whose body was left away, for types that need none of its fields.
+
+        :raises BadRequest: a parameter of the wrong form.
+        """
+        return self._joined(self.content(), path)
 
     def parameters(self, path: Mapping[str, str], query: bytes) -> T:
         """A request from the parameters of its path and its query.
@@ -65,10 +82,48 @@ class Decoder(Generic[T]):
             if name in given:
                 raise BadRequest("a query parameter is given more than once")
             given[name] = value
-        try:
-            return msgspec.convert(given, self._type, strict=False)
-        except msgspec.MsgspecError as error:
-            raise _refusal(str(error)) from None
+        return _convert(given, self._type)
+
+    def _joined(self, content: msgspec.Struct, path: Mapping[str, str] | None) -> T:
+        if isinstance(content, self._type):
+            return content
+        named = _convert(path or {}, self._path)
+        return self._type(**msgspec.structs.asdict(named), **msgspec.structs.asdict(content))
+
+
+def divide(type_: type[msgspec.Struct], path: str) -> tuple[type[msgspec.Struct], type[msgspec.Struct]]:
+    """The type of a request as two: what its path names, and the rest, which keeps the name."""
+    named = set(_PARAMETER.findall(path))
+    fields = msgspec.structs.fields(type_)
+    if not named:
+        return msgspec.defstruct("Nothing", []), type_
+    return (
+        _part(f"{type_.__name__}Path", type_, [field for field in fields if field.name in named]),
+        _part(type_.__name__, type_, [field for field in fields if field.name not in named]),
+    )
+
+
+def _part(name: str, type_: type[msgspec.Struct], fields: Sequence[FieldInfo]) -> type[msgspec.Struct]:
+    return msgspec.defstruct(
+        name,
+        [(field.name, field.type) if field.required else (field.name, field.type, _default(field)) for field in fields],
+        kw_only=True,
+        forbid_unknown_fields=True,
+        namespace={"__doc__": type_.__doc__},
+    )
+
+
+def _default(field: FieldInfo) -> Any:
+    if field.default_factory is not msgspec.NODEFAULT:
+        return msgspec.field(default_factory=field.default_factory)
+    return field.default
+
+
+def _convert(given: Mapping[str, str], type_: type[T]) -> T:
+    try:
+        return msgspec.convert(given, type_, strict=False)
+    except msgspec.MsgspecError as error:
+        raise _refusal(str(error)) from None
 
 
 def refuse_query(query: bytes) -> None:

@@ -18,10 +18,11 @@ _FORMATS: dict[bytes, Format] = {media.encode(): name for name, media in MEDIA_T
 _KNOWN = frozenset(
     (
         *(b"authorization", b"content-type", b"content-length", b"content-encoding"),
-        *(b"accept", b"x-corr-id"),
+        *(b"accept", b"x-corr-id", b"if-match"),
     )
 )
 _CORR_ID = re.compile(rb"[A-Za-z0-9._-]{1,128}")
+_ENTITY_TAG = re.compile(rb'"([\x21\x23-\x7e]{1,128})"|\*')
 _LONGEST = 256
 """Longer values of Accept and Content-Type are not looked at: no client of ours sends them."""
 
@@ -64,6 +65,27 @@ def bearer(found: dict[bytes, bytes]) -> str:
     if scheme.lower() != b"bearer" or not token or not token.isascii():
         raise Unauthenticated("the Authorization header is not one bearer token")
     return token.decode("ascii")
+
+
+def if_match(found: dict[bytes, bytes]) -> str | None:
+    """The entity tag of ``If-Match`` without its quotes, or ``*`` (RFC 9110 13.1.1).
+
+    :raises BadRequest: it is a list of tags, a weak one, which never match, or nothing of the kind.
+    """
+    value = found.get(b"if-match")
+    if value is None:
+        return None
+    match = _ENTITY_TAG.fullmatch(value.strip())
+    if match is None:
+        raise BadRequest(
+            "If-Match is not one strong entity tag in quotes", hint="Send the ETag that reading has answered, as it is."
+        )
+    return "*" if match[1] is None else match[1].decode("ascii")
+
+
+def entity_tag(etag: str) -> bytes:
+    """The value of an ``ETag`` header (RFC 9110 8.8.3)."""
+    return b'"%s"' % etag.encode("ascii")
 
 
 class BodyHeaders(NamedTuple):

@@ -10,6 +10,7 @@ from typing import Any
 import msgspec
 
 from ron_kms.api.http.body import MAX_RATIO
+from ron_kms.api.http.decode import divide
 from ron_kms.api.http.errors import ErrorAnswer
 from ron_kms.api.http.examples import example
 from ron_kms.api.http.headers import MEDIA_TYPES
@@ -20,7 +21,6 @@ Schema = dict[str, Any]
 
 _REF = "#/components/schemas/{name}"
 _SENTENCE = re.compile(r"(?<=\.)\s+")
-_PARAMETER = re.compile(r"\{(\w+)\}")
 
 _ABOUT = """\
 A key management service for classical, post-quantum and hybrid keys.
@@ -36,6 +36,10 @@ tenant or prefix is answered as if it did not exist.
 **Limits.** {body_bytes} bytes of body on the wire; `Content-Encoding: gzip` is taken, up to {ratio} times its size
 unpacked. A batch has at most 1,024 items.
 
+**Changes.** Reading a key answers its ETag, and calls that take `If-Match` change it only while it is still that one.
+`op_id`, a UUID of the caller's, makes create, rotate and destroy happen once: for 7 days the same request with it gives
+the first answer again.
+
 **Errors.** Every answer that is not 2xx has the body `ErrorAnswer`. `code` is for programs, `retryable` says whether
 the same request may succeed later, `request_id` is what `X-Corr-ID` says. A path without the method asked for answers
 400 with an `Allow` header; HEAD works where GET does. A body that takes too long to arrive is a BadRequest.
@@ -50,15 +54,14 @@ _CORR_ID = {
 
 def describe(operations: Sequence[Operation], body_bytes: int) -> Schema:
     """The document for these operations, as plain data."""
-    types = [type_ for operation in operations for type_ in (operation.request, operation.response)]
+    bodies = {operation.name: _body_of(operation) for operation in operations}
+    types = [type_ for operation in operations for type_ in (bodies[operation.name], operation.response)]
     types.append(ErrorAnswer)
-    _, schemas = msgspec.json.schema_components(types, ref_template=_REF)
+    _, schemas = msgspec.json.schema_components([type_ for type_ in types if type_ is not None], ref_template=_REF)
     paths: dict[str, Schema] = {}
     for operation in operations:
-        paths.setdefault(operation.path, {})[operation.method.lower()] = _operation(operation, schemas)
-    for operation in operations:
-        if operation.method == "GET":
-            schemas.pop(operation.request.__name__, None)
+        described = _operation(operation, bodies[operation.name], schemas)
+        paths.setdefault(operation.path, {})[operation.method.lower()] = described
     return {
         "openapi": "3.1.0",
         "info": {
@@ -81,7 +84,15 @@ def describe(operations: Sequence[Operation], body_bytes: int) -> Schema:
                     "in": "header",
                     "description": "Names the request in answers and logs; one is made where none is given.",
                     "schema": _CORR_ID,
-                }
+                },
+                "IfMatch": {
+                    "name": "If-Match",
+                    "in": "header",
+                    "required": True,
+                    "description": "The ETag that reading it has answered: where it was changed since then, nothing is"
+                    " done. `*` stands for any.",
+                    "schema": {"type": "string", "examples": ['"1"']},
+                },
             },
             "securitySchemes": {
                 "token": {
@@ -95,29 +106,39 @@ def describe(operations: Sequence[Operation], body_bytes: int) -> Schema:
     }
 
 
-def _operation(operation: Operation, schemas: dict[str, Schema]) -> Schema:
+def _body_of(operation: Operation) -> type[msgspec.Struct] | None:
+    """What comes in the body of this operation's requests: the fields that its path does not name."""
+    _, content = divide(operation.request, operation.path)
+    return content if operation.method != "GET" and content.__struct_fields__ else None
+
+
+def _operation(operation: Operation, body: type[msgspec.Struct] | None, schemas: dict[str, Schema]) -> Schema:
     summary, rest = (*_SENTENCE.split(operation.help.strip(), maxsplit=1), "")[:2]
     described: Schema = {
         "operationId": operation.name,
         "summary": summary.removesuffix("."),
         "description": f"{rest}\n\nScope: `{operation.scope}`".strip(),
         "tags": [operation.path.split("/")[3].partition(":")[0] if operation.path.count("/") > 2 else "other"],
-        "parameters": [{"$ref": "#/components/parameters/CorrID"}],
+        "parameters": [{"$ref": "#/components/parameters/CorrID"}, *_parameters(operation)],
         "responses": {str(operation.status): _answer(operation, schemas)}
         | {str(status): {"$ref": f"#/components/responses/Error{status}"} for status in _statuses()},
         "x-scope": operation.scope,
     }
-    if operation.method == "GET":
-        described["parameters"] += _parameters(operation, schemas)
-    else:
-        described["requestBody"] = {"required": True, "content": _content(operation.request, schemas)}
+    if operation.if_match:
+        described["parameters"].append({"$ref": "#/components/parameters/IfMatch"})
+    if body is not None:
+        required = any(field.required for field in msgspec.structs.fields(body))
+        described["requestBody"] = {"required": required, "content": _content(body, schemas)}
     return described
 
 
-def _parameters(operation: Operation, schemas: dict[str, Schema]) -> Iterable[Schema]:
-    """The fields of a GET's request: those that its path names, and the rest as query."""
-    in_path = set(_PARAMETER.findall(operation.path))
-    schema = schemas[operation.request.__name__]
+def _parameters(operation: Operation) -> Iterable[Schema]:
+    """The fields of a request that its path names and, for GET, the rest as query."""
+    named, _ = divide(operation.request, operation.path)
+    in_path = set(named.__struct_fields__)
+    type_ = operation.request if operation.method == "GET" else named
+    _, schemas = msgspec.json.schema_components([type_], ref_template=_REF)
+    schema = schemas[type_.__name__]
     for name, field in schema["properties"].items():
         parameter: Schema = {
             "name": name,
@@ -134,6 +155,8 @@ def _answer(operation: Operation, schemas: dict[str, Schema]) -> Schema:
     headers = ["X-Corr-ID"]
     if "cache_age_ms" in operation.response.__struct_fields__:
         headers.append("X-KMS-Cache-Age")
+    if "etag" in operation.response.__struct_fields__:
+        headers.append("ETag")
     return {
         "description": (operation.response.__doc__ or "Done.").strip().partition("\n")[0],
         "headers": {name: {"$ref": f"#/components/headers/{name}"} for name in headers},
@@ -195,6 +218,10 @@ def _response_headers() -> Schema:
         "Retry-After": {
             "description": "Seconds after which trying again makes sense.",
             "schema": {"type": "integer", "minimum": 1},
+        },
+        "ETag": {
+            "description": "Stands for what was read or written; it changes with every change.",
+            "schema": {"type": "string"},
         },
         "WWW-Authenticate": {"description": "The scheme, `Bearer`.", "schema": {"type": "string"}},
     }
