@@ -33,6 +33,7 @@ SLOT_MAPPINGS = 4
 """Memory mappings of a slot: header, guard page, secrets, guard page."""
 
 FEWEST_SLOTS = 16
+_WAVE = 64
 
 
 class Custodian:
@@ -116,7 +117,7 @@ class Custodian:
     @property
     def wave(self) -> int:
         """How many keys a request may have unsealed at the same time, so that many requests stay near the bound."""
-        return max(1, self._bound // 8)
+        return min(self._bound, _WAVE)
 
     @property
     def loaded(self) -> int:
