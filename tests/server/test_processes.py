@@ -205,7 +205,7 @@ def test_stopping_has_an_end(tmp_path: Path) -> None:
         assert until(lambda: _inflight(service) == 1)
         start = time.monotonic()
         assert service.stop() == 0
-        assert 0.9 < time.monotonic() - start < 3
+        assert 0.9 < time.monotonic() - start < 8
 
 
 def test_a_second_signal_hastens(tmp_path: Path) -> None:
@@ -217,7 +217,7 @@ def test_a_second_signal_hastens(tmp_path: Path) -> None:
         assert service.process.poll() is None
         start = time.monotonic()
         assert service.stop() == 0
-        assert time.monotonic() - start < 3
+        assert time.monotonic() - start < 8
 
 
 def test_ctrl_c_stops_too(tmp_path: Path) -> None:
