@@ -22,11 +22,12 @@ from ron_kms import _core
 from ron_kms.config import Address, Settings
 from ron_kms.errors import ConfigurationError
 from ron_kms.root.handle import RootKey
-from ron_kms.server import logs, metrics_dir
+from ron_kms.server import logs
 from ron_kms.server.banner import ready_text
 from ron_kms.server.data_dir import TOKEN, DataDirectory
 from ron_kms.server.guards.limits import Limits
 from ron_kms.server.guards.serve import Server
+from ron_kms.server.metrics_dir import MetricsDirectory
 from ron_kms.server.operator import Operator
 from ron_kms.server.readiness import Readiness, judge
 from ron_kms.server.slot import Slot
@@ -66,11 +67,8 @@ def run(settings: Settings, warnings: Sequence[str] = ()) -> int:
         root = prepare(settings.store_url, settings.seal)
         try:
             _mint_first_token(settings, root, directory)
-            metrics = metrics_dir.make(settings.data_dir)
-            try:
-                return asyncio.run(_Supervisor(settings, directory, root, metrics).main(listeners, operator))
-            finally:
-                metrics_dir.remove(metrics)
+            with MetricsDirectory(settings.data_dir) as metrics:
+                return asyncio.run(_Supervisor(settings, directory, root, metrics.path).main(listeners, operator))
         finally:
             root.release()
 
