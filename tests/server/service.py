@@ -28,6 +28,14 @@ def until(condition: Callable[[], Any], seconds: float = 15.0) -> bool:
     return bool(condition())
 
 
+def gone(process: psutil.Process) -> bool:
+    """Whether it has ended, though nobody may have taken note of it yet."""
+    try:
+        return not process.is_running() or process.status() == psutil.STATUS_ZOMBIE
+    except psutil.NoSuchProcess:
+        return True
+
+
 def environment(data_dir: Path, **settings: str) -> dict[str, str]:
     """This process's environment with these settings and no others."""
     kept = {name: value for name, value in os.environ.items() if not name.startswith("KMS_")}
@@ -120,7 +128,8 @@ def serving(data_dir: Path, **settings: str) -> Iterator[Service]:
             except subprocess.TimeoutExpired:
                 service.process.kill()
                 service.process.wait(5)
-        _, left = psutil.wait_procs(family, timeout=3)
+        until(lambda: all(gone(process) for process in family), 3)
+        left = [process for process in family if not gone(process)]
         for process in left:
             process.kill()
         assert left == [], "processes were left behind"

@@ -10,8 +10,8 @@ from pathlib import Path
 import pytest
 
 from ron_kms.errors import ConfigurationError
-from ron_kms.server import metrics_dir
 from ron_kms.server.data_dir import DataDirectory
+from ron_kms.server.metrics_dir import MetricsDirectory
 
 
 def test_it_is_made_private_and_locked(tmp_path: Path) -> None:
@@ -76,25 +76,43 @@ def test_endpoints_are_replaced_whole(tmp_path: Path) -> None:
         assert [file.name for file in directory.path.iterdir()] == ["lock"]
 
 
-def test_metrics_have_a_folder_that_crashes_do_not_multiply(tmp_path: Path) -> None:
-    first = metrics_dir.make(tmp_path)
-    (first / "counter_0.db").touch()
-    assert stat.S_IMODE(first.stat().st_mode) == 0o700
-    assert metrics_dir.make(tmp_path) == first
-    assert list(first.iterdir()) == []
-    other = metrics_dir.make(tmp_path.parent)
-    assert other != first
-    for place in (first, other):
-        metrics_dir.remove(place)
-        assert not place.exists()
+def test_metrics_have_a_private_folder_that_is_the_same_after_a_crash(tmp_path: Path) -> None:
+    first = MetricsDirectory(tmp_path)
+    assert stat.S_IMODE(first.path.stat().st_mode) == 0o700
+    (first.path / "counter_0.db").touch()
+    os.close(first._lock)  # as if it were killed
+    with MetricsDirectory(tmp_path) as again, MetricsDirectory(tmp_path.parent) as other:
+        assert again.path == first.path != other.path
+        assert list(again.path.iterdir()) == []
+    assert not again.path.exists()
+    assert not other.path.exists()
+
+
+def test_what_killed_supervisors_left_is_swept_out(tmp_path: Path) -> None:
+    def old(name: str) -> MetricsDirectory:
+        (tmp_path / name).mkdir()
+        directory = MetricsDirectory(tmp_path / name)
+        os.utime(directory.path, (0, 0))
+        return directory
+
+    running, killed, young = old("running"), old("killed"), MetricsDirectory(tmp_path)
+    for directory in (killed, young):
+        os.close(directory._lock)
+    with MetricsDirectory(tmp_path.parent):
+        assert running.path.exists()
+        assert not killed.path.exists()
+        assert young.path.exists()
+    running.close()
+    young.path.rmdir()
 
 
 def test_a_metrics_folder_that_was_taken_is_not_used(tmp_path: Path) -> None:
-    taken = metrics_dir.make(tmp_path)
-    taken.rmdir()
+    with MetricsDirectory(tmp_path) as first:
+        taken = first.path
     taken.symlink_to(tmp_path)
     try:
-        assert metrics_dir.make(tmp_path) == tmp_path / "metrics"
-        assert taken.is_symlink()
+        with MetricsDirectory(tmp_path) as elsewhere:
+            assert elsewhere.path == tmp_path / "metrics"
+            assert taken.is_symlink()
     finally:
         taken.unlink()

@@ -22,12 +22,13 @@ from ron_kms import _core
 from ron_kms.config import Address, Settings
 from ron_kms.errors import ConfigurationError
 from ron_kms.root.handle import RootKey
-from ron_kms.server import logs, metrics_dir
+from ron_kms.server import logs
 from ron_kms.server.banner import ready_text
 from ron_kms.server.data_dir import TOKEN, DataDirectory
 from ron_kms.server.guards.limits import Limits
 from ron_kms.server.guards.serve import Server
 from ron_kms.server.high_water import Keeper
+from ron_kms.server.metrics_dir import MetricsDirectory
 from ron_kms.server.operator import Operator
 from ron_kms.server.readiness import Readiness, judge
 from ron_kms.server.slot import Slot
@@ -71,13 +72,9 @@ def run(settings: Settings, warnings: Sequence[str] = ()) -> int:
             try:
                 keeper.check()
                 _mint_first_token(store, directory)
-                metrics = metrics_dir.make(settings.data_dir)
-                try:
-                    code = asyncio.run(
-                        _Supervisor(settings, directory, root, metrics, keeper).main(listeners, operator)
-                    )
-                finally:
-                    metrics_dir.remove(metrics)
+                with MetricsDirectory(settings.data_dir) as metrics:
+                    supervisor = _Supervisor(settings, directory, root, metrics.path, keeper)
+                    code = asyncio.run(supervisor.main(listeners, operator))
                 keeper.try_update()
                 return code
             finally:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import time
 from typing import Any
@@ -31,6 +32,9 @@ class GuardedConnection(TCPServer):
         self._guarded: GuardedH2 | GuardedH11 | None = None
         self._closing = False
         self._cut_at: float | None = None
+        self._gone_since: float | None = None
+        """When the client closed its side, or we ours."""
+        self._task: asyncio.Task[None] | None = None
         self._idle_since: float | None = time.monotonic()
         self._written = 0
         self._mark: tuple[int, float] | None = None
@@ -38,6 +42,7 @@ class GuardedConnection(TCPServer):
 
     async def run(self) -> None:
         transport = self.writer.transport
+        self._task = asyncio.current_task()
         try:
             socket = self.writer.get_extra_info("socket")
             tls = self.writer.get_extra_info("ssl_object")
@@ -60,6 +65,9 @@ class GuardedConnection(TCPServer):
                 await self._read_data()
         except OSError:
             pass  # the client is gone
+        except asyncio.CancelledError:
+            transport.abort()
+            raise
         except Exception:  # noqa: BLE001 - one connection's failure stays its own
             await self.config.log.exception("a connection failed")
             transport.abort()
@@ -86,6 +94,7 @@ class GuardedConnection(TCPServer):
                 await self._handle(RawData(data))
             if not data:
                 break
+        self._gone_since = time.monotonic()
         await self._handle(Closed())
 
     async def _handle(self, event: Event) -> None:
@@ -151,7 +160,15 @@ class GuardedConnection(TCPServer):
 
     async def sweep(self, now: float) -> None:
         """Enforces every deadline of this connection; never waits for the client."""
-        if (self._cut_at is not None and now > self._cut_at) or self._stuck(now):
+        # Nobody may be reading just now, while a request before is being answered.
+        if self._gone_since is None and (self.writer.transport.is_closing() or self.reader._eof):  # type: ignore[attr-defined]
+            self._gone_since = now
+        if self._gone_since is not None and now - self._gone_since > self.limits.response_seconds:
+            # An application that goes on for nobody must not hold a place among the connections for ever.
+            self.abort()
+            if self._task is not None:
+                self._task.cancel()
+        elif (self._cut_at is not None and now > self._cut_at) or self._stuck(now):
             self.abort()
         elif self._guarded is not None and not self._closing:
             await self._guarded.sweep(now)

@@ -56,11 +56,14 @@ class GuardedH11(H11Protocol):
             except h11.RemoteProtocolError as error:
                 if self.connection.our_state in {h11.IDLE, h11.SEND_RESPONSE}:
                     await self._send_error_response(error.error_status_hint)
-                self.linger = True
-                await self.send(Closed())
+                await self._end()
                 return
             if isinstance(event, h11.Request):
                 await self.send(Updated(idle=False))
+                if event.method == b"CONNECT":
+                    await self._send_error_response(HTTPStatus.BAD_REQUEST)
+                    await self._end()
+                    return
                 await self._check_protocol(event)
                 await self._create_stream(event)
             elif isinstance(event, h11.Data):
@@ -75,6 +78,8 @@ class GuardedH11(H11Protocol):
                 else:
                     await super()._maybe_recycle()
             elif event is h11.PAUSED:
+                if self.stream is None:  # the last answer was sent, and the connection is not used again
+                    return
                 await self.can_read.clear()
                 await self.can_read.wait()
             else:  # NEED_DATA or the client's end
@@ -83,10 +88,13 @@ class GuardedH11(H11Protocol):
     async def _discarded(self, size: int) -> bool:
         self._discard -= size
         if self._discard < 0:
-            self.linger = True
-            await self.send(Closed())
+            await self._end()
             return False
         return True
+
+    async def _end(self) -> None:
+        self.linger = True
+        await self.send(Closed())
 
     async def _check_protocol(self, event: h11.Request) -> None:
         """HTTP/2 by prior knowledge; an offer to upgrade (websocket, h2c) is ignored, as RFC 9110, 7.8 allows."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import socket
 import ssl
 import time
@@ -133,7 +134,8 @@ class Server:
         connection = GuardedConnection(self._limits, self._app, loop, self._config, self._context, {}, reader, writer)
         self._connections[connection] = cast("asyncio.Task[None]", asyncio.current_task())
         try:
-            await connection.run()
+            with contextlib.suppress(asyncio.CancelledError):  # this task ends here in any case
+                await connection.run()
         finally:
             del self._connections[connection]
 
