@@ -44,6 +44,7 @@ def test_errors() -> None:
     assert rows == {
         code: [str(error.http), error.grpc, "yes" if error.retryable else "no"]
         for code, error in errors.codes().items()
+        if error.__module__ == errors.__name__  # other tests make some of their own
     }
 
 

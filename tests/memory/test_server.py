@@ -50,9 +50,11 @@ def test_secrets_are_in_guarded_memory_only_and_only_while_they_are_used(tmp_pat
         assert evicted.outside() == set()
         assert {one.secret for one in evicted.found} == own | set(others)
 
-        # The supervisor keeps the root for workers to come, and nothing else.
+        # The supervisor keeps the root for workers to come, and what it reads the store's changes with.
         supervisor = search(service.pid, {**secrets.root, **secrets.service, **secrets.keys}, secrets.tables)
-        assert {(one.secret, one.place) for one in supervisor.found} == {("root key", "guarded")}
+        assert {(one.secret, one.place) for one in supervisor.found} == {
+            (name, "guarded") for name in ("root key", "store key", "row key")
+        }
 
 
 def test_keys_that_wrap_and_seal_are_too(tmp_path: Path) -> None:
