@@ -87,21 +87,6 @@ def test_subcommands_exist(page: Path) -> None:
     assert unknown == []
 
 
-def test_every_page_is_reached_from_the_readme() -> None:
-    reached, ahead = set(), [ROOT / "README.md"]
-    while ahead:
-        page = ahead.pop()
-        if page in reached:
-            continue
-        reached.add(page)
-        ahead += [
-            target
-            for link in links(page)
-            if "://" not in link and (target := (page.parent / link.partition("#")[0]).resolve()).suffix == ".md"
-        ]
-    assert set(PAGES) - reached == set()
-
-
 def test_make_targets_are_all_told() -> None:
     targets = set(re.findall(r"^([a-z-]+):.*## ", (ROOT / "Makefile").read_text(), re.MULTILINE))
     told = set(re.findall(r"^\| `make ([a-z-]+)`", (ROOT / "CONTRIBUTING.md").read_text(), re.MULTILINE))
