@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterable
 from datetime import datetime
 
-from ron_kms.model import Key, Kid
-from ron_kms.service.change import Changed, commit, existing
+from ron_kms.keys import life
+from ron_kms.model import Key, Kid, Version
+from ron_kms.service.change import Changed, commit, existing, existing_key
 from ron_kms.service.kms import Kms
 from ron_kms.service.rotate import Plan, add_version, plan_rotation
 from ron_kms.service.schedule import Fence, Job
 from ron_kms.store.database import Connection
-from ron_kms.store.keys import due_rotations
+from ron_kms.store.keys import due_destructions, due_rotations, save
 
 
 async def rotate_due(kms: Kms, kid: Kid, now: datetime, fence: Fence) -> bool:
@@ -38,5 +40,40 @@ def _due(key: Key, now: datetime) -> bool:
     return key.next_rotation is not None and key.next_rotation <= now
 
 
+async def destroy_due(kms: Kms, kid: Kid, now: datetime, fence: Fence) -> bool:
+    """Destroy those versions of a key that are due, and the key where that is and nothing of it is left.
+
+    Private keys are overwritten first; their versions are called destroyed when no trace of them is left on the disk, so
+    that one who was stopped in between is followed by another who makes sure of it.
+    """
+
+    def wipe(connection: Connection) -> Changed[bool]:
+        fence(connection)
+        key, versions = existing_key(kms, connection, kid)
+        if not life.anything_due(key, versions, now):
+            return Changed(False, None)
+        wiped = _changed(versions, lambda version: life.wiped(version, now))
+        return Changed(True, save(connection, kms.rows, key, key, wiped) if wiped else None)
+
+    def destroy(connection: Connection) -> Changed[bool]:
+        fence(connection)
+        key, versions = existing_key(kms, connection, kid)
+        gone = _changed(versions, lambda version: life.destroyed(version, now))
+        after = life.destroyed_key(key, [life.destroyed(version, now) for version in versions], now)
+        if not gone and after == key:
+            return Changed(False, None)
+        return Changed(True, save(connection, kms.rows, key, after, gone))
+
+    if not await commit(kms, kid, wipe):
+        return False
+    await kms.wait(kms.database.purge())
+    return await commit(kms, kid, destroy)
+
+
+def _changed(versions: Iterable[Version], step: Callable[[Version], Version]) -> list[tuple[Version, Version]]:
+    return [(version, after) for version in versions if (after := step(version)) != version]
+
+
 ROTATE = Job("rotate", due_rotations, rotate_due)
-JOBS = (ROTATE,)
+DESTROY = Job("destroy", due_destructions, destroy_due)
+JOBS = (ROTATE, DESTROY)
