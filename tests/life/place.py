@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 import ron_kms
+from ron_kms.model import Kid
 from ron_kms.service.local import LocalKms, _run
 from ron_kms.service.schedule import Fence, Job
 from ron_kms.service.sign import SignAnswer
@@ -55,4 +56,8 @@ def do_due(kms: LocalKms, job: Job, now: datetime, fence: Fence = lambda connect
     """Do all that is due by then; the keys of which something was done."""
     inner = kms._kms
     due = inner.database.read(lambda connection: job.due(connection, now, 1000)).result()
-    return [str(kid) for kid in due if _run(job.act(inner, kid, now, fence))]  # type: ignore[arg-type]
+
+    async def act(kid: Kid) -> bool:
+        return await job.act(inner, kid, now, fence)
+
+    return [str(kid) for kid in due if _run(act(kid))]

@@ -191,7 +191,8 @@ def _restored(version: Version, now: datetime) -> Version:
 
 def anything_due(key: Key, versions: Iterable[Version], now: datetime) -> bool:
     """Whether something of the key is to be destroyed by now."""
-    return any(part.destroy_at is not None and part.destroy_at <= now for part in (key, *versions))
+    dates = [key.destroy_at, *(version.destroy_at for version in versions)]
+    return any(date is not None and date <= now for date in dates)
 
 
 def wiped(version: Version, now: datetime) -> Version:

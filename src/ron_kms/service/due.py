@@ -43,8 +43,8 @@ def _due(key: Key, now: datetime) -> bool:
 async def destroy_due(kms: Kms, kid: Kid, now: datetime, fence: Fence) -> bool:
     """Destroy those versions of a key that are due, and the key where that is and nothing of it is left.
 
-    Private keys are overwritten first; their versions are called destroyed when no trace of them is left on the disk, so
-    that one who was stopped in between is followed by another who makes sure of it.
+    Private keys are overwritten first; their versions are called destroyed when no trace of them is left on the disk,
+    so that one who was stopped in between is followed by another who makes sure of it.
     """
 
     def wipe(connection: Connection) -> Changed[bool]:
