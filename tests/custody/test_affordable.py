@@ -45,14 +45,14 @@ MIB = 1 << 20
 @pytest.mark.parametrize(("limit", "wanted"), [(8 * MIB, 64), (MIB, 1024), (MIB // 4, 1024)])
 def test_as_many_keys_as_the_limit_allows_are_locked_to_the_last_page(limit: int, wanted: int) -> None:
     allowed, pages, whole = child.result(LIMITED, str(limit), str(wanted), before=unprivileged.command())
-    assert allowed == min(wanted, limit * 9 // 10 // SLOT_LOCKED_BYTES)
+    assert allowed == min(wanted, limit * 3 // 4 // SLOT_LOCKED_BYTES)
     assert pages == allowed
     assert whole
 
 
 def test_a_limit_for_fewer_than_sixteen_is_refused() -> None:
     message, hint = child.result(LIMITED, str(64 * 1024), "1024", before=unprivileged.command())
-    assert "only 7 private keys" in message
+    assert "only 6 private keys" in message
     assert "RLIMIT_MEMLOCK" in hint
 
 
@@ -60,10 +60,10 @@ def test_fewer_than_wanted_is_warned_of(caplog: pytest.LogCaptureFixture, monkey
     monkeypatch.setattr(core, "_may_lock_without_limit", lambda: False)
     monkeypatch.setattr(resource, "getrlimit", lambda _: (MIB, MIB))
     with caplog.at_level(logging.WARNING):
-        assert affordable_slots(1024) == 115
-        assert affordable_slots(100) == 100
+        assert affordable_slots(1024) == 96
+        assert affordable_slots(90) == 90
     assert [record.getMessage() for record in caplog.records] == [
-        "RLIMIT_MEMLOCK or vm.max_map_count limit the private keys in memory to 115, not 1024"
+        "RLIMIT_MEMLOCK or vm.max_map_count limit the private keys in memory to 96, not 1024"
     ]
 
 
@@ -77,5 +77,5 @@ def test_mappings_are_a_limit_too(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(core, "_may_lock_without_limit", lambda: True)
     with pytest.raises(ConfigurationError, match="only 15 private keys"):
         affordable_slots(15)
-    # vm.max_map_count is at least 65,530 nearly everywhere: half of it for slots, five mappings each.
+    # vm.max_map_count is at least 65,530 nearly everywhere: half of it for slots, four mappings each.
     assert 1024 <= affordable_slots(1 << 30) < 1 << 30

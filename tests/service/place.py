@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sqlite3
+import threading
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from pathlib import Path
@@ -57,11 +58,12 @@ class Counted:
 def counting(kms: LocalKms) -> Iterator[Counted]:
     """Count what is handed to the store's threads meanwhile."""
     counted = Counted()
+    caller = threading.current_thread()  # and not the watcher of changes
     database = kms._kms.database
     read, write = database.read, database.write
 
     def count_read(job: Any) -> Any:
-        counted.reads += 1
+        counted.reads += threading.current_thread() is caller
         return read(job)
 
     def count_write(job: Any) -> Any:

@@ -33,6 +33,7 @@ SLOT_MAPPINGS = 4
 """Memory mappings of a slot: header, guard page, secrets, guard page."""
 
 FEWEST_SLOTS = 16
+_WAVE = 64
 
 
 class Custodian:
@@ -114,6 +115,11 @@ class Custodian:
                     del self._slots[kid]
 
     @property
+    def wave(self) -> int:
+        """How many keys a request may have unsealed at the same time, so that many requests stay near the bound."""
+        return min(self._bound, _WAVE)
+
+    @property
     def loaded(self) -> int:
         """How many private keys are unsealed now."""
         return len(self._slots)
@@ -178,7 +184,7 @@ def affordable_slots(wanted: int) -> int:
     locked, _ = resource.getrlimit(resource.RLIMIT_MEMLOCK)
     bounds = [wanted]
     if locked != resource.RLIM_INFINITY and not _may_lock_without_limit():
-        bounds.append(locked * 9 // 10 // SLOT_LOCKED_BYTES)
+        bounds.append(locked * 3 // 4 // SLOT_LOCKED_BYTES)
     try:
         mappings = int(Path("/proc/sys/vm/max_map_count").read_text())
     except (OSError, ValueError):

@@ -11,8 +11,9 @@ from __future__ import annotations
 
 import time
 from collections import Counter
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Generic, NamedTuple, ParamSpec, Protocol, TypeVar
 
 from msgspec import UNSET, UnsetType
@@ -124,11 +125,16 @@ class Verb(Generic[ItemT, Prepared, Result]):
         kids = [attempt(self._named, context.caller, item, default) for item in items]
         entries = await self._entries(kms, [kid for kid in kids if isinstance(kid, Kid)])
         found = [attempt(self._prepared, item, kid, entries) for item, kid in zip(items, kids, strict=True)]
-        slots = await _unseal(kms, (pair[0] for pair in found if isinstance(pair, tuple))) if self.private else None
-        works = [attempt(_work, pair, slots, started) for pair in found]
-        ready = [work for work in works if isinstance(work, Work)]
-        done = iter(await kms.queue.run(self._micros(kms, ready), lambda: self._dispatch(kms, ready)))
-        return works, [work if isinstance(work, KmsError) else next(done) for work in works]
+        works: list[Work[Prepared] | KmsError] = []
+        results: list[Result | KmsError] = []
+        for wave in _waves(found, kms.custodian.wave) if self.private else [found]:
+            slots = await _unseal(kms, (pair[0] for pair in wave if isinstance(pair, tuple))) if self.private else None
+            part = [attempt(_work, pair, slots, started) for pair in wave]
+            ready = [work for work in part if isinstance(work, Work)]
+            done = iter(await kms.queue.run(self._micros(kms, ready), partial(self._dispatch, kms, ready)))
+            works += part
+            results += [work if isinstance(work, KmsError) else next(done) for work in part]
+        return works, results
 
     def _dispatch(self, kms: Kms, works: list[Work[Prepared]]) -> Sequence[Result | KmsError]:
         """Run, but nothing private that is not certain to be allowed still; on the thread that runs it."""
@@ -226,6 +232,23 @@ def _work(
     if isinstance(slot, KmsError):
         raise slot
     return Work(entry, prepared, slot, entry.age_ms if entry.read_at < started else None)
+
+
+def _waves(
+    found: list[tuple[Entry, Prepared] | KmsError], keys: int
+) -> Iterator[list[tuple[Entry, Prepared] | KmsError]]:
+    """The items in order, in parts that name at most so many keys: all keys of a part are unsealed at the same time."""
+    part: list[tuple[Entry, Prepared] | KmsError] = []
+    named: set[Kid] = set()
+    for pair in found:
+        if isinstance(pair, tuple):
+            if len(named) == keys and pair[0].kid not in named:
+                yield part
+                part, named = [], set()
+            named.add(pair[0].kid)
+        part.append(pair)
+    if part:
+        yield part
 
 
 async def _unseal(kms: Kms, entries: Iterable[Entry]) -> Mapping[Kid, KeySlot | KmsError]:
