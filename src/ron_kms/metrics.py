@@ -119,6 +119,12 @@ class Metrics:
         self._rejected = Counter(
             "rejected_total", "Requests refused before any work, by error code", ["reason"], registry=self.registry
         )
+        self._scheduled = Counter(
+            "kms_scheduled_total",
+            "Work done when its time had come (rotate, destroy), a key each",
+            ["job", "result"],
+            registry=self.registry,
+        )
         self._ops_at: dict[tuple[str, str, str], Counter] = {}
         self._latency_at: dict[tuple[str, str], Histogram] = {}
         self._inflight_at: dict[str, Gauge] = {}
@@ -153,6 +159,10 @@ class Metrics:
     def reject(self, reason: str, count: int = 1) -> None:
         """Signatures found invalid or operations refused by policy (``bad_signature``, ``missing_track``...)."""
         self._reject.labels(reason).inc(count)
+
+    def scheduled(self, job: str, result: str, count: int = 1) -> None:
+        """So many keys' turns in a job ended alike; ``result`` is ``ok``, ``not_due`` or an error code."""
+        self._scheduled.labels(job, result).inc(count)
 
     def refused(self, code: str) -> None:
         """A request was refused before any work was done for it."""

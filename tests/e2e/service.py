@@ -26,7 +26,9 @@ class Service:
     def __init__(self, data_dir: Path, **settings: Any) -> None:
         self.data_dir = data_dir
         self.log = data_dir.with_suffix(".log")
-        self._settings = {"workers": 1, "http_addr": "127.0.0.1:0", "operator_addr": "127.0.0.1:0", **settings}
+        addresses = {"http_addr": "127.0.0.1:0", "operator_addr": "127.0.0.1:0"}
+        # Freshness has tests of its own; a machine that runs many tests may stall for a second.
+        self._settings = {"workers": 1, "freshness_ms": 10_000, **addresses, **settings}
         self._process: subprocess.Popen[bytes] | None = None
 
     def __enter__(self) -> Self:

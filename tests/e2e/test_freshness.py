@@ -31,7 +31,7 @@ def until(condition: Callable[[], bool], seconds: float = 10) -> None:
 
 @pytest.fixture
 def service(data_dir: Path) -> Iterator[Service]:
-    with Service(data_dir) as service:
+    with Service(data_dir, freshness_ms=1000) as service:
         yield service
 
 

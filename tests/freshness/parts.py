@@ -17,7 +17,9 @@ from ron_kms.service.operation import Context
 from ron_kms.service.schema import TrackSignature, request_of
 from ron_kms.service.sign import SignAnswer, SignBatchAnswer, SignBatchRequest, SignRequest, sign, sign_batch
 from ron_kms.service.start import start
+from ron_kms.service.unwrap import UnwrapAnswer, UnwrapRequest, unwrap
 from ron_kms.service.verify import VerifyRequest, verify
+from ron_kms.service.wrap import WrapRequest, wrap
 from ron_kms.store import changes
 from ron_kms.store.bootstrap import Store
 from ron_kms.store.schema import CHANGES, KEY_VERSIONS
@@ -60,6 +62,15 @@ async def sign_with_each(kms: Kms, kids: list[Kid]) -> SignBatchAnswer:
 async def verifies(kms: Kms, kid: Kid, sigs: list[TrackSignature]) -> bool:
     fields = {"kid": str(kid), "sigs": sigs, "digest": DIGEST}
     return (await verify(kms, context(), request_of(VerifyRequest, fields))).ok
+
+
+async def wrapped_for(kms: Kms, kid: Kid) -> bytes:
+    fields = {"kid": kid.key, "plaintext": DIGEST}
+    return (await wrap(kms, context(), request_of(WrapRequest, fields))).wrapped
+
+
+async def unwrap_with(kms: Kms, kid: Kid, wrapped: bytes) -> UnwrapAnswer:
+    return await unwrap(kms, context(), request_of(UnwrapRequest, {"kid": kid.key, "wrapped": wrapped}))
 
 
 def set_state(store: Store, kid: Kid, state: str) -> int:

@@ -13,10 +13,10 @@ from typing import NamedTuple
 
 import pytest
 
+import ron_kms
 from ron_kms.model import Kid
-from ron_kms.store.bootstrap import Store
+from ron_kms.service.local import LocalKms
 from tests.freshness.member import now
-from tests.freshness.parts import make, run, serve, set_state
 from tests.store.sample import Place
 
 ROOT = Path(__file__).parents[2]
@@ -48,45 +48,67 @@ class Member:
 
 
 @contextmanager
-def member(place: Place, kid: Kid, bound_ms: int = 1000) -> Iterator[Member]:
-    command = [sys.executable, "-m", "tests.freshness.member", place.url, place.seal, str(kid), str(bound_ms)]
+def member(place: Place, kid: Kid, *, use: str = "sign", bound_ms: int = 1000) -> Iterator[Member]:
+    command = [sys.executable, "-m", "tests.freshness.member", place.url, place.seal, str(kid), use, str(bound_ms)]
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True, cwd=ROOT) as process:
         try:
             member = Member(process)
-            assert member.next("sign").outcome == "ok"
-            assert member.next("verify").outcome == "ok"
+            for verb in ("sign", "verify") if use == "sign" else ("unwrap",):
+                assert member.next(verb).outcome == "ok"
             yield member
         finally:
             process.kill()
 
 
 @pytest.fixture
-def kid(place: Place) -> Kid:
-    async def made() -> Kid:
-        with serve(place.open()) as kms:
-            return await make(kms)
-
-    return run(made())
+def a(place: Place) -> Iterator[LocalKms]:
+    """The process that commits: this one, with the library."""
+    with ron_kms.open(place.url, seal=place.seal) as kms:
+        yield kms
 
 
-@pytest.mark.parametrize("state", ["disabled", "pending-destruction", "compromised"])
-def test_what_one_process_commits_holds_in_the_others(place: Place, store: Store, kid: Kid, state: str) -> None:
-    with member(place, kid) as a, member(place, kid) as b:
-        set_state(store, kid, state)
+@pytest.fixture
+def kid(a: LocalKms) -> Kid:
+    return Kid.parse(a.create(tenant="acme", purpose="audit", suite="ed25519"))
+
+
+def test_states(place: Place, a: LocalKms, kid: Kid) -> None:
+    """Disabled, condemned, compromised by one process: refused in the others, in time."""
+    with member(place, kid) as b, member(place, kid) as c:
+        for change, undo in (
+            (lambda: a.set_state(str(kid), "disabled"), lambda: a.set_state(str(kid), "enabled")),
+            (lambda: a.destroy(kid.key), lambda: a.restore(kid.key)),
+            (lambda: a.set_state(str(kid), "compromised"), None),
+        ):
+            change()
+            committed = now()
+            for other in (b, c):
+                told = other.next("sign")
+                assert told.outcome == "KeyDisabled"
+                assert told.before < committed + 1.0
+            if undo is not None:
+                undo()
+                for other in (b, c):
+                    assert other.next("sign").outcome == "ok"
+        for other in (b, c):
+            assert other.next("verify").outcome == "bad"
+
+
+def test_a_raised_minimum(place: Place, a: LocalKms) -> None:
+    kid = Kid.parse(a.create(tenant="acme", purpose="data", use="wrap", suite="x25519"))
+    with member(place, kid, use="wrap") as b:
+        a.rotate(kid.key)
+        a.update(kid.key, min_open_version=2)
         committed = now()
-        for other in (a, b):
-            told = other.next("sign")
-            assert told.outcome == "KeyDisabled"
-            assert told.before < committed + 1.0
-        set_state(store, kid, "enabled")
-        for other in (a, b):
-            assert other.next("sign").outcome == "ok"
+        told = b.next("unwrap")
+        assert told.outcome not in ("ok", "StoreUnavailable")
+        assert told.before < committed + 1.0
 
 
-def test_a_process_that_was_stopped_looks_before_it_signs(place: Place, store: Store, kid: Kid) -> None:
+def test_a_process_that_was_stopped_looks_before_it_signs(place: Place, a: LocalKms, kid: Kid) -> None:
     with member(place, kid, bound_ms=300) as other:
         other.process.send_signal(signal.SIGSTOP)
-        set_state(store, kid, "disabled")
+        a.set_state(str(kid), "disabled")
         committed = now()
         time.sleep(0.4)
         other.process.send_signal(signal.SIGCONT)

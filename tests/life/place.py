@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from datetime import datetime
 from pathlib import Path
 from typing import NamedTuple
 
 import ron_kms
-from ron_kms.service.local import LocalKms
+from ron_kms.model import Kid
+from ron_kms.service.local import LocalKms, _run
+from ron_kms.service.schedule import Fence, Job
 from ron_kms.service.sign import SignAnswer
 
 DIGEST = bytes(range(32))
@@ -47,3 +50,14 @@ def holds(kms: LocalKms, signed: SignAnswer) -> str:
 
 def states(kms: LocalKms, key: str) -> list[str]:
     return [version.state for version in kms.get(key).versions]
+
+
+def do_due(kms: LocalKms, job: Job, now: datetime, fence: Fence = lambda connection: None) -> list[str]:
+    """Do all that is due by then; the keys of which something was done."""
+    inner = kms._kms
+    due = inner.database.read(lambda connection: job.due(connection, now, 1000)).result()
+
+    async def act(kid: Kid) -> bool:
+        return await job.act(inner, kid, now, fence)
+
+    return [str(kid) for kid in due if _run(act(kid))]

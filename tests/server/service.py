@@ -40,7 +40,9 @@ def environment(data_dir: Path, **settings: str) -> dict[str, str]:
     """This process's environment with these settings and no others."""
     kept = {name: value for name, value in os.environ.items() if not name.startswith("KMS_")}
     addresses = {"KMS_HTTP_ADDR": "127.0.0.1:0", "KMS_OPERATOR_ADDR": "127.0.0.1:0", "KMS_DATA_DIR": str(data_dir)}
-    return {**kept, **addresses, **{f"KMS_{name.upper()}": value for name, value in settings.items()}}
+    # Freshness has tests of its own; a machine that runs many tests may stall for a second.
+    patience = {"KMS_FRESHNESS_MS": "10000"}
+    return {**kept, **addresses, **patience, **{f"KMS_{name.upper()}": value for name, value in settings.items()}}
 
 
 class Service:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import shutil
 from collections.abc import Callable, Iterator
 from contextlib import suppress
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
@@ -16,10 +17,10 @@ from ron_kms._core import SecretKey
 from ron_kms.errors import ConfigurationError, KmsError, StoreCorrupt
 from ron_kms.root.handle import RootKey
 from ron_kms.root.seals import parse_seal
-from ron_kms.store import changes, keys, operations, tokens
+from ron_kms.store import changes, keys, leases, operations, tokens
 from ron_kms.store.bootstrap import Store, attach
 from ron_kms.store.operations import OpId
-from ron_kms.store.schema import KEYS, METADATA, OPERATIONS
+from ron_kms.store.schema import KEYS, LEASES, METADATA, OPERATIONS
 from tests.store.sample import NOW, Place, add_key
 
 OP = OpId("acme", "token-1", "create", "0b0e4d34-31b0-4d3f-9d6c-2f7a1f0e8f11")
@@ -43,6 +44,9 @@ LOADERS: dict[str, Callable[[Connection, Store], object]] = {
     "key_versions": load_keys,
     "changes": lambda connection, store: changes.since(connection, store.rows, 0, 100),
     "operations": load_operations,
+    "leases": lambda connection, store: [
+        store.rows.load(LEASES, row) for row in connection.execute(select(LEASES)).all()
+    ],
     "token_roots": lambda connection, store: tokens.load_token_roots(
         connection, store.rows, store.keys.derive("token-roots")
     ),
@@ -61,6 +65,7 @@ def original(tmp_path_factory: pytest.TempPathFactory) -> Place:
 
     def fill(connection: Connection) -> None:
         operations.keep_answer(connection, store.rows, OP, b"digest", b"answer", NOW)
+        leases.acquire(connection, store.rows, "schedule", "holder", NOW, timedelta(seconds=10))
         for n in range(2):
             tokens.insert_token_root(
                 connection, store.rows, seal, tokens.TokenRoot(f"t{n}", SecretKey.generate(), NOW, None)

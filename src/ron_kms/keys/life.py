@@ -189,6 +189,12 @@ def _restored(version: Version, now: datetime) -> Version:
     return replace(version, state=version.before or version.state, before=None, destroy_at=None)
 
 
+def anything_due(key: Key, versions: Iterable[Version], now: datetime) -> bool:
+    """Whether something of the key is to be destroyed by now."""
+    dates = [key.destroy_at, *(version.destroy_at for version in versions)]
+    return any(date is not None and date <= now for date in dates)
+
+
 def wiped(version: Version, now: datetime) -> Version:
     """The version without its private key, if its time has come; it is not called destroyed before that is gone from
     the disk."""

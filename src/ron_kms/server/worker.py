@@ -32,8 +32,10 @@ from ron_kms.server.guards.serve import Server
 from ron_kms.server.readiness import REPORT_SECONDS
 from ron_kms.server.tls import make_context
 from ron_kms.server.tokens import Tokens
+from ron_kms.service.due import JOBS
 from ron_kms.service.kms import Kms
 from ron_kms.service.pipeline import OPERATIONS
+from ron_kms.service.schedule import Scheduler
 from ron_kms.service.start import start
 from ron_kms.store import changes
 from ron_kms.store.bootstrap import attach
@@ -42,6 +44,9 @@ _PR_SET_PDEATHSIG = 1
 _STORE_SECONDS = 1.0
 _GRACE_SECONDS = 1.0
 """After the drain: closing connections and the store. Then the kernel ends what has not ended."""
+
+_LEASE_SECONDS = 0.25
+"""For giving the lease of scheduled work back; otherwise it ends by itself."""
 
 _STEP_SECONDS = 2.0
 _ANSWER_SECONDS = 2.0
@@ -131,12 +136,15 @@ class _Worker:
         loop.add_reader(self._link, self._supervisor_gone)
         await server.start(listener)
         reporter = asyncio.create_task(self._report(kms, app, server))
+        scheduler = asyncio.create_task(Scheduler(kms, JOBS).run())
         await self._stop.wait()
+        scheduler.cancel()
         app.traffic.drain()
         server.stop_accepting()
         drained = asyncio.create_task(app.traffic.idle(self._settings.drain_seconds))
         await asyncio.wait({drained, asyncio.create_task(self._hasten.wait())}, return_when=asyncio.FIRST_COMPLETED)
         reporter.cancel()
+        await asyncio.wait({scheduler}, timeout=_LEASE_SECONDS)
         await server.close(0.0 if self._hasten.is_set() else 0.25)
 
     def _terminate(self) -> None:

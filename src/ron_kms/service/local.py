@@ -24,9 +24,11 @@ from ron_kms.service.destroy import (
     restore_key,
     restore_version,
 )
+from ron_kms.service.due import JOBS
 from ron_kms.service.operation import Context
 from ron_kms.service.read import GetAnswer, ListAnswer, ListRequest, get, list_all
 from ron_kms.service.rotate import RotateAnswer, RotateRequest, rotate
+from ron_kms.service.schedule import Scheduler
 from ron_kms.service.schema import KeyPath, TrackSignature, VersionPath, request_of, request_with
 from ron_kms.service.seal import (
     OpenBatchRequest,
@@ -320,6 +322,14 @@ class LocalKms:
         """Open up to 1,024 sealed items; they have the fields of :meth:`open`."""
         fields = {"items": items, "kid": kid}
         return _run(open_many(self._kms, _context(), request_of(OpenBatchRequest, fields))).items
+
+    def run_due(self) -> bool:
+        """Rotate and destroy what is due, a batch of each; returns whether there is more.
+
+        A running service does this by itself; without one it is for who has opened the store, now and then. It leaves
+        alone what another process is at.
+        """
+        return _run(Scheduler(self._kms, JOBS).turn())
 
     def close(self) -> None:
         """Close the store and wipe every key."""

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import queue
 import threading
+import time
 import weakref
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future
@@ -19,7 +20,7 @@ from sqlalchemy import Connection, Engine
 
 from ron_kms.errors import KmsError, StoreUnavailable
 from ron_kms.store.faults import translate
-from ron_kms.store.sqlite import database_path, make_engine
+from ron_kms.store.sqlite import database_path, fold_log, make_engine
 
 __all__ = ["Connection", "Database", "Reader"]  # a job's argument is named here for the floors above
 
@@ -29,6 +30,8 @@ _GATHERED = 256
 """Jobs that share one commit at most."""
 
 _STOP_SECONDS = 10.0
+_PURGE_SECONDS = 3.0
+_PURGE_PAUSE = 0.005
 
 
 class Database:
@@ -90,6 +93,17 @@ class Database:
         open could be read on for ever, with nobody else writing to it.
         """
         return Reader(make_engine(self._path, writing=False), partial(_verify_place, self._path, self._file))
+
+    def purge(self) -> Future[None]:
+        """Let nothing that was overwritten or deleted be found on the disk any more; done once the log is empty.
+
+        The future tells of StoreUnavailable where others have read and written for seconds without a pause.
+        """
+        future: Future[None] = Future()
+        future.set_running_or_notify_cancel()
+        # A thread of its own, for it has to wait for a moment in which neither the writer nor a reader is at work.
+        threading.Thread(target=_purge, args=(self._path, future), name="ron-kms-purge", daemon=True).start()
+        return future
 
     def close(self) -> None:
         """Finish what was handed in, refuse what comes later, and close all connections."""
@@ -269,6 +283,19 @@ def _verify_place(path: Path, file: tuple[int, int] | None) -> None:
             hint="Put it back, or start ron-kms anew over the file that is there now.",
             retry_after=1,
         )
+
+
+def _purge(path: Path, future: Future[None]) -> None:
+    deadline = time.monotonic() + _PURGE_SECONDS
+    try:
+        while not fold_log(path):
+            if time.monotonic() > deadline:
+                raise StoreUnavailable("the store's log is in use without a pause", retry_after=1)
+            time.sleep(_PURGE_PAUSE)
+    except BaseException as error:  # noqa: BLE001 - the future tells it
+        future.set_exception(error)
+    else:
+        future.set_result(None)
 
 
 def _stop(queues: Sequence[_Queue], threads: Sequence[threading.Thread]) -> None:

@@ -156,3 +156,12 @@ TOKEN_ROOTS = _table(
     _column("retired", Kind.TIME, nullable=True),
 )
 """The root keys of tokens, sealed under a key of their own."""
+
+LEASES = _table(
+    "leases",
+    _column("name", Kind.TEXT, primary=True),
+    _column("holder", Kind.TEXT),
+    _column("token", Kind.INTEGER),
+    _column("expires", Kind.TIME),
+)
+"""Who does what one process of all does at a time; ``token`` grows whenever it changes hands."""

@@ -122,6 +122,26 @@ def transaction(path: Path) -> Iterator[Connection]:
         raise translate(error)  # noqa: B904 - its cause is set there
 
 
+def fold_log(path: Path) -> bool:
+    """Move the write-ahead log into the store's file and cut it to nothing, so that no older content of a page is left
+    in it; False where others read or write at this moment.
+
+    :raises KmsError: the driver's errors, translated.
+    """
+    source = f"file:{quote(str(path))}?mode=rw"
+    try:
+        with closing(sqlite.connect(source, uri=True, isolation_level=None, timeout=0)) as connection:
+            connection.execute("PRAGMA synchronous = FULL")
+            busy, _, _ = connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()
+    except sqlite.OperationalError as error:
+        if error.sqlite_errorcode & 0xFF == sqlite.SQLITE_BUSY:
+            return False
+        raise translate(error)  # noqa: B904 - its cause is set there
+    except Exception as error:  # noqa: BLE001 - told by the same one where it is not the driver's
+        raise translate(error)  # noqa: B904 - its cause is set there
+    return not busy
+
+
 def copy_store(path: Path, target: Path) -> None:
     """Copy one state of the store into an empty file, while others read and write the store.
 
