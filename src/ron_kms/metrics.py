@@ -5,7 +5,8 @@ files named after the worker's slot, which :class:`prometheus_client.multiproces
 workers. A slot outlives its process, so a restarted worker goes on counting where the one before it stopped and no file
 is ever added. Without that call (library, tests) values live in the process.
 
-Labels are bounded: operations, suites and error codes, never a tenant or a key.
+Labels are bounded: operations, suites and error codes, never a key; a tenant only in the gauges of its policy, and only
+the first few hundred.
 """
 
 from __future__ import annotations
@@ -26,6 +27,9 @@ LATENCY_BUCKETS = (
 
 BATCH_BUCKETS = (1, 2, 4, 8, 16, 32, 64, 128, 256, 512, 1024)
 """Upper bounds in items."""
+
+TENANTS_SHOWN = 256
+"""Tenants that have a label of their own."""
 
 
 def use_slot(directory: Path, slot: int) -> None:
@@ -125,6 +129,26 @@ class Metrics:
             ["job", "result"],
             registry=self.registry,
         )
+        self._pq_mode = Gauge(
+            "kms_pq_mode",
+            "Phase of the post-quantum policy in force, 0 classical to 3 pq_only; tenant '*' is the default",
+            ["tenant"],
+            multiprocess_mode="mostrecent",
+            registry=self.registry,
+        )
+        self._pq_rollout = Gauge(
+            "kms_pq_rollout_percent",
+            "Share of a tenant's keys that the phase holds for; tenant '*' is the default",
+            ["tenant"],
+            multiprocess_mode="mostrecent",
+            registry=self.registry,
+        )
+        self._pq_rollbacks = Counter(
+            "kms_pq_rollbacks_total",
+            "Policies that were taken back to 'or' by the service itself",
+            registry=self.registry,
+        )
+        self._tenants: set[str] = set()
         self._ops_at: dict[tuple[str, str, str], Counter] = {}
         self._latency_at: dict[tuple[str, str], Histogram] = {}
         self._inflight_at: dict[str, Gauge] = {}
@@ -167,3 +191,16 @@ class Metrics:
     def refused(self, code: str) -> None:
         """A request was refused before any work was done for it."""
         self._rejected.labels(code).inc()
+
+    def policy(self, tenant: str, phase: int, percent: int) -> None:
+        """A tenant's policy is this; tenants beyond the cap are not shown."""
+        if tenant not in self._tenants:
+            if len(self._tenants) >= TENANTS_SHOWN:
+                return
+            self._tenants.add(tenant)
+        self._pq_mode.labels(tenant).set(phase)
+        self._pq_rollout.labels(tenant).set(percent)
+
+    def rolled_back(self) -> None:
+        """A tenant's policy was taken back."""
+        self._pq_rollbacks.inc()

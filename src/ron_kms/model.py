@@ -168,6 +168,10 @@ class Caller(msgspec.Struct, frozen=True):
         """Whether any key may be made under this name. A prefix that names one key gives no right to make another."""
         return self._covers((tenant, purpose))
 
+    def may_govern(self, tenant: str) -> bool:
+        """Whether what concerns a whole tenant is in reach. A prefix inside of it gives no right to that."""
+        return self._covers((tenant,))
+
     def listable(self, prefix: tuple[str, ...] = ()) -> tuple[str, ...] | None:
         """The one prefix that holds just those keys under ``prefix`` which this caller may use.
 

@@ -15,9 +15,10 @@ from sqlalchemy import Column, Connection, Table, select
 
 from ron_kms._core import SecretKey
 from ron_kms.errors import ConfigurationError, KmsError, StoreCorrupt
+from ron_kms.model import Policy
 from ron_kms.root.handle import RootKey
 from ron_kms.root.seals import parse_seal
-from ron_kms.store import changes, keys, leases, operations, tokens
+from ron_kms.store import changes, keys, leases, operations, policies, tokens
 from ron_kms.store.bootstrap import Store, attach
 from ron_kms.store.operations import OpId
 from ron_kms.store.schema import KEYS, LEASES, METADATA, OPERATIONS
@@ -38,6 +39,12 @@ def load_operations(connection: Connection, store: Store) -> None:
         operations.find_answer(connection, store.rows, OpId(tenant, token, verb, op), b"digest", NOW)
 
 
+def load_policies(connection: Connection, store: Store) -> None:
+    for tenant in ("acme", "other", "unknown"):
+        policies.load_policy(connection, store.rows, tenant)
+        policies.load_named(connection, store.rows, tenant, 1)
+
+
 LOADERS: dict[str, Callable[[Connection, Store], object]] = {
     "root": lambda connection, store: None,  # loaded by attaching
     "keys": load_keys,
@@ -50,6 +57,9 @@ LOADERS: dict[str, Callable[[Connection, Store], object]] = {
     "token_roots": lambda connection, store: tokens.load_token_roots(
         connection, store.rows, store.keys.derive("token-roots")
     ),
+    "policies": load_policies,
+    "policy_plans": load_policies,
+    "tenant_heads": load_policies,
 }
 """How each table is read by the rest of ron-kms."""
 
@@ -70,6 +80,9 @@ def original(tmp_path_factory: pytest.TempPathFactory) -> Place:
             tokens.insert_token_root(
                 connection, store.rows, seal, tokens.TokenRoot(f"t{n}", SecretKey.generate(), NOW, None)
             )
+
+        for tenant in ("acme", "other"):
+            policies.save_policy(connection, store.rows, tenant, Policy(1, 100, stepped=NOW), b"named")
 
     store.database.write(fill).result()
     store.close()

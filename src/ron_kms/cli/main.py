@@ -7,6 +7,7 @@ import sys
 import click
 
 from ron_kms.cli.backup import backup
+from ron_kms.cli.pq import pq
 from ron_kms.cli.restore import restore
 from ron_kms.cli.serve import serve
 from ron_kms.cli.version import version
@@ -19,6 +20,7 @@ def commands() -> None:
 
 
 commands.add_command(backup)
+commands.add_command(pq)
 commands.add_command(restore)
 commands.add_command(serve)
 commands.add_command(version)

@@ -25,6 +25,9 @@ from ron_kms.api.http.app import App, create_app
 from ron_kms.config import Settings, cores
 from ron_kms.errors import KmsError
 from ron_kms.metrics import Metrics, use_slot
+from ron_kms.model import Policy
+from ron_kms.policy.pq import phase_named
+from ron_kms.policy.recent import RecentCounter
 from ron_kms.root.handle import RootKey
 from ron_kms.server import control, logs
 from ron_kms.server.guards.limits import Limits
@@ -33,7 +36,7 @@ from ron_kms.server.readiness import REPORT_SECONDS
 from ron_kms.server.tls import make_context
 from ron_kms.server.tokens import Tokens
 from ron_kms.service.due import JOBS
-from ron_kms.service.kms import Kms
+from ron_kms.service.kms import Kms, PolicySettings
 from ron_kms.service.pipeline import OPERATIONS
 from ron_kms.service.schedule import Scheduler
 from ron_kms.service.start import start
@@ -108,6 +111,8 @@ class _Worker:
                 threads=max(1, cores() // settings.workers),
                 key_slots=settings.key_slots,
                 freshness_ms=settings.freshness_ms,
+                policy=policy_of(settings),
+                recent=RecentCounter(self._begin.metrics / f"{self._begin.slot}.recent"),
             )
             tokens = Tokens(store, kms.watcher)
             app = create_app(OPERATIONS, kms, tokens.checker, metrics=metrics, body_seconds=settings.request_seconds)
@@ -180,6 +185,12 @@ class _Worker:
         # A supervisor that is stopped for minutes fills the socket: then reports are dropped.
         with contextlib.suppress(OSError):
             self._link.send(control.encode(frame))
+
+
+def policy_of(settings: Settings) -> PolicySettings:
+    """What the settings say about the way to post-quantum signatures."""
+    phase = phase_named(produce_hybrid=settings.pq_produce_hybrid, mode=settings.pq_verify_mode)
+    return PolicySettings(Policy(phase, settings.pq_rollout_percent), settings.pq_rollback_window)
 
 
 def limits_of(settings: Settings) -> Limits:

@@ -6,9 +6,10 @@ from typing import Annotated
 
 from msgspec import UNSET, Meta, UnsetType
 
-from ron_kms.crypto.suites import DEFAULTS, find
+from ron_kms.crypto.suites import find
 from ron_kms.errors import NoCapability
 from ron_kms.model import Key, Kid, Use, new_uuid
+from ron_kms.policy.pq import phase_of, suite_for
 from ron_kms.service.change import Changed
 from ron_kms.service.kms import Kms
 from ron_kms.service.once import Once
@@ -63,7 +64,11 @@ async def create(kms: Kms, context: Context, request: CreateRequest) -> CreateAn
     earlier = await once.earlier()
     if earlier is not None:
         return earlier
-    suite = find(request.use, DEFAULTS[request.use] if request.suite is UNSET else request.suite)
+    policy = await kms.policies.one(kid.tenant)
+    if request.suite is UNSET:
+        suite = suite_for(phase_of(policy, kid.uuid), request.use)
+    else:
+        suite = find(request.use, request.suite)
     context.alg = suite.name
     version = await kms.queue.run(kms.costs[suite.name].generate, lambda: kms.custodian.create(kid, suite))
     key = Key(

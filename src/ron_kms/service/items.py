@@ -21,7 +21,8 @@ from msgspec import UNSET, UnsetType
 from ron_kms._core import KeySlot
 from ron_kms.errors import BadRequest, Internal, KmsError, ServiceError, StoreUnavailable
 from ron_kms.keys.directory import Entry
-from ron_kms.model import Caller, Kid
+from ron_kms.model import Caller, Kid, Policy
+from ron_kms.policy.cache import Found
 from ron_kms.service.kms import Kms
 from ron_kms.service.operation import Context
 from ron_kms.service.schema import does_not_open, no_such_key
@@ -48,12 +49,21 @@ class Work(NamedTuple, Generic[Prepared]):
 
     :ivar slot: the unsealed private key, for verbs that work with it.
     :ivar age_ms: how old the entry is, where it was known before this request.
+    :ivar policy: the tenant's, for verbs and items that are governed by it.
     """
 
     entry: Entry
     prepared: Prepared
     slot: KeySlot | None
     age_ms: int | None
+    policy: Policy | None
+
+    @property
+    def governed(self) -> Policy:
+        """The tenant's policy."""
+        if self.policy is None:
+            raise Internal("a policy is needed and none was found")
+        return self.policy
 
     @property
     def key(self) -> KeySlot:
@@ -67,8 +77,18 @@ def _as_named(_: object, kid: Kid) -> Kid:
     return kid
 
 
+def _any(_: object, __: Entry, ___: Policy) -> None:
+    """Whatever policy says."""
+
+
 def _ok(_: object) -> str:
     return "ok"
+
+
+class _Ready(NamedTuple, Generic[Prepared]):
+    entry: Entry
+    prepared: Prepared
+    policy: Policy | None
 
 
 @dataclass(frozen=True)
@@ -81,6 +101,9 @@ class Verb(Generic[ItemT, Prepared, Result]):
     :ivar kid: which version is meant, from the item and the kid that it names; raises KmsError.
     :ivar opens: whether that version comes out of a ciphertext; then one that a key never had is a ciphertext that does
         not open.
+    :ivar governed: for verbs of keys that sign, whether the tenant's post-quantum policy has a say in this item. The
+        policy is looked up for all of them, so that it is at hand where keys are, also when the store is away later.
+    :ivar permit: where it has, whether it permits what the item asks for; raises PolicyRefused.
     :ivar outcome: how a result is counted.
     """
 
@@ -89,6 +112,8 @@ class Verb(Generic[ItemT, Prepared, Result]):
     run: Callable[[list[Work[Prepared]]], Sequence[Result | KmsError]]
     kid: Callable[[ItemT, Kid], Kid] = _as_named
     opens: bool = False
+    governed: Callable[[ItemT], bool] | None = None
+    permit: Callable[[ItemT, Entry, Policy], None] = _any
     outcome: Callable[[Result], str] = _ok
 
     async def one(self, kms: Kms, context: Context, op: str, item: ItemT) -> Result:
@@ -124,11 +149,14 @@ class Verb(Generic[ItemT, Prepared, Result]):
         started = time.monotonic()
         kids = [attempt(self._named, context.caller, item, default) for item in items]
         entries = await self._entries(kms, [kid for kid in kids if isinstance(kid, Kid)])
-        found = [attempt(self._prepared, item, kid, entries) for item, kid in zip(items, kids, strict=True)]
+        policies = await self._policies(kms, kids)
+        found = [attempt(self._prepared, item, kid, entries, policies) for item, kid in zip(items, kids, strict=True)]
         works: list[Work[Prepared] | KmsError] = []
         results: list[Result | KmsError] = []
         for wave in _waves(found, kms.custodian.wave) if self.private else [found]:
-            slots = await _unseal(kms, (pair[0] for pair in wave if isinstance(pair, tuple))) if self.private else None
+            slots = (
+                await _unseal(kms, (pair.entry for pair in wave if isinstance(pair, _Ready))) if self.private else None
+            )
             part = [attempt(_work, pair, slots, started) for pair in wave]
             ready = [work for work in part if isinstance(work, Work)]
             done = iter(await kms.queue.run(self._micros(kms, ready), partial(self._dispatch, kms, ready)))
@@ -158,15 +186,27 @@ class Verb(Generic[ItemT, Prepared, Result]):
             entries.update((kid, does_not_open()) for kid in missing if kid.at(None) in keys)
         return entries
 
+    async def _policies(self, kms: Kms, kids: Sequence[Kid | KmsError]) -> Found:
+        if self.governed is None:
+            return {}
+        return await kms.policies.find({kid.tenant for kid in kids if isinstance(kid, Kid)})
+
     def _prepared(
-        self, item: ItemT, kid: Kid | KmsError, entries: Mapping[Kid, Entry | KmsError]
-    ) -> tuple[Entry, Prepared]:
+        self, item: ItemT, kid: Kid | KmsError, entries: Mapping[Kid, Entry | KmsError], policies: Found
+    ) -> _Ready[Prepared]:
         entry = kid if isinstance(kid, KmsError) else entries.get(kid)
         if entry is None:
             raise no_such_key()
         if isinstance(entry, KmsError):
             raise entry
-        return entry, self.prepare(item, entry)
+        prepared = self.prepare(item, entry)
+        if self.governed is None or not self.governed(item):
+            return _Ready(entry, prepared, None)
+        policy = policies[entry.kid.tenant]
+        if isinstance(policy, KmsError):
+            raise policy
+        self.permit(item, entry, policy)
+        return _Ready(entry, prepared, policy)
 
     def _micros(self, kms: Kms, works: list[Work[Prepared]]) -> float:
         costs = (kms.costs[work.entry.suite.name] for work in works)
@@ -223,29 +263,27 @@ def authorised(caller: Caller, text: str | UnsetType) -> Kid:
 
 
 def _work(
-    pair: tuple[Entry, Prepared] | KmsError, slots: Mapping[Kid, KeySlot | KmsError] | None, started: float
+    pair: _Ready[Prepared] | KmsError, slots: Mapping[Kid, KeySlot | KmsError] | None, started: float
 ) -> Work[Prepared]:
     if isinstance(pair, KmsError):
         raise pair
-    entry, prepared = pair
+    entry, prepared, policy = pair
     slot = None if slots is None else slots[entry.kid]
     if isinstance(slot, KmsError):
         raise slot
-    return Work(entry, prepared, slot, entry.age_ms if entry.read_at < started else None)
+    return Work(entry, prepared, slot, entry.age_ms if entry.read_at < started else None, policy)
 
 
-def _waves(
-    found: list[tuple[Entry, Prepared] | KmsError], keys: int
-) -> Iterator[list[tuple[Entry, Prepared] | KmsError]]:
+def _waves(found: list[_Ready[Prepared] | KmsError], keys: int) -> Iterator[list[_Ready[Prepared] | KmsError]]:
     """The items in order, in parts that name at most so many keys: all keys of a part are unsealed at the same time."""
-    part: list[tuple[Entry, Prepared] | KmsError] = []
+    part: list[_Ready[Prepared] | KmsError] = []
     named: set[Kid] = set()
     for pair in found:
-        if isinstance(pair, tuple):
-            if len(named) == keys and pair[0].kid not in named:
+        if isinstance(pair, _Ready):
+            if len(named) == keys and pair.entry.kid not in named:
                 yield part
                 part, named = [], set()
-            named.add(pair[0].kid)
+            named.add(pair.entry.kid)
         part.append(pair)
     if part:
         yield part

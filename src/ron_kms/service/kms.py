@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Self
+from collections.abc import Callable
+from typing import NamedTuple, Self
 
 from ron_kms.custody.core import Custodian
 from ron_kms.engine.costs import Cost
@@ -10,10 +11,26 @@ from ron_kms.engine.queue import CryptoQueue
 from ron_kms.keys.directory import Directory, Wait
 from ron_kms.keys.freshness import Watcher
 from ron_kms.metrics import Metrics
-from ron_kms.model import Kid
+from ron_kms.model import Kid, Policy
+from ron_kms.policy.cache import Policies
+from ron_kms.policy.recent import RecentCounter
 from ron_kms.store.database import Database
 from ron_kms.store.horizon import Horizon
 from ron_kms.store.rows import Rows
+
+
+class PolicySettings(NamedTuple):
+    """The service-wide part of post-quantum policy.
+
+    :ivar default: for tenants without a policy of their own.
+    :ivar rollback_seconds: for so long after a step it may be rolled back; 0 for never.
+    """
+
+    default: Policy = Policy(1, 100)
+    rollback_seconds: float = 604_800.0
+
+
+POLICY = PolicySettings()
 
 
 class Kms:
@@ -38,6 +55,8 @@ class Kms:
         wait: Wait,
         costs: dict[str, Cost],
         patient: bool,
+        policy: PolicySettings,
+        recent: RecentCounter,
     ) -> None:
         self.database = database
         self.rows = rows
@@ -50,6 +69,10 @@ class Kms:
         self.costs = costs
         self.patient = patient
         self.directory = Directory(database, rows, wait, horizon)
+        self.policies = Policies(database, rows, wait, policy.default, _teller(metrics))
+        self.rollback_seconds = policy.rollback_seconds
+        self.recent = recent
+        metrics.policy("*", policy.default.phase, policy.default.rollout_percent)
 
     async def require_fresh(self) -> None:
         """For the beginning of private operations.
@@ -77,3 +100,13 @@ class Kms:
 
     def __exit__(self, *_: object) -> None:
         self.close()
+
+
+def _teller(metrics: Metrics) -> Callable[[str, Policy], None]:
+    """Shows the policies of tenants that have one of their own."""
+
+    def told(tenant: str, policy: Policy) -> None:
+        if policy.revision:
+            metrics.policy(tenant, policy.phase, policy.rollout_percent)
+
+    return told

@@ -12,6 +12,7 @@ from typing import Any, Self, TypeVar
 
 from msgspec import UNSET, UnsetType
 
+from ron_kms.crypto.signing import Mode
 from ron_kms.keys.life import Settable
 from ron_kms.metrics import Metrics
 from ron_kms.model import Caller, Kid, Use, new_uuid
@@ -26,6 +27,8 @@ from ron_kms.service.destroy import (
 )
 from ron_kms.service.due import JOBS
 from ron_kms.service.operation import Context
+from ron_kms.service.plan import PlanAnswer, PlanRequest, plan
+from ron_kms.service.policy import GetPolicyRequest, PolicyAnswer, PutPolicyRequest, get_policy, put_policy
 from ron_kms.service.read import GetAnswer, ListAnswer, ListRequest, get, list_all
 from ron_kms.service.rotate import RotateAnswer, RotateRequest, rotate
 from ron_kms.service.schedule import Scheduler
@@ -236,13 +239,27 @@ class LocalKms:
         return _run(sign_batch(self._kms, _context(), request_of(SignBatchRequest, fields))).items
 
     def verify(
-        self, kid: str, sigs: Sigs, *, digest: bytes | None = None, message: bytes | None = None
+        self,
+        kid: str,
+        sigs: Sigs,
+        *,
+        digest: bytes | None = None,
+        message: bytes | None = None,
+        mode: Mode | None = None,
     ) -> VerifyAnswer:
         """Check signatures under the version that ``kid`` names. A bad one is an answer, not an error.
 
+        :param mode: at least as strict as the tenant's policy, which holds by default.
         :raises NotFound: there is no such key.
+        :raises PolicyRefused: ``mode`` is looser than policy.
         """
-        fields = {"kid": kid, "sigs": _tracks(sigs), "digest": digest, "message": message}
+        fields = {
+            "kid": kid,
+            "sigs": _tracks(sigs),
+            "digest": digest,
+            "message": message,
+            "policy": None if mode is None else {"mode": mode},
+        }
         return _run(verify(self._kms, _context(), request_of(VerifyRequest, fields)))
 
     def verify_batch(self, items: Sequence[Mapping[str, Any]], *, kid: str | None = None) -> list[VerifyResult]:
@@ -330,6 +347,27 @@ class LocalKms:
         alone what another process is at.
         """
         return _run(Scheduler(self._kms, JOBS).turn())
+
+    def policy(self, tenant: str) -> PolicyAnswer:
+        """The tenant's post-quantum policy."""
+        return _run(get_policy(self._kms, _context(), request_of(GetPolicyRequest, {"tenant": tenant})))
+
+    def set_policy(self, tenant: str, *, phase: int, rollout_percent: int = 100, if_match: str = "*") -> PolicyAnswer:
+        """Set the tenant's post-quantum policy.
+
+        :param if_match: the ``etag`` that the policy must still have.
+        :raises PreconditionFailed: it has another.
+        """
+        fields = {"tenant": tenant, "phase": phase, "rollout_percent": rollout_percent}
+        context = _context(if_match)
+        return _run(put_policy(self._kms, context, request_of(PutPolicyRequest, fields)))
+
+    def plan_policy(
+        self, tenant: str, *, rollout_percent: int = 100, after: str | None = None, limit: int = 100
+    ) -> PlanAnswer:
+        """What one step of the tenant's post-quantum policy would change."""
+        fields = {"tenant": tenant, "rollout_percent": rollout_percent, "after": after, "limit": limit}
+        return _run(plan(self._kms, _context(), request_of(PlanRequest, fields)))
 
     def close(self) -> None:
         """Close the store and wipe every key."""

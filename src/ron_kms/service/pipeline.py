@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from ron_kms.service import create, destroy, read, rotate, seal, sign, unwrap, update, verify, wrap
+from ron_kms.service import create, destroy, plan, policy, read, rotate, seal, sign, unwrap, update, verify, wrap
 from ron_kms.service.operation import Operation
 
 # The busiest first.
@@ -17,4 +17,6 @@ OPERATIONS: tuple[Operation, ...] = (
     *update.OPERATIONS,
     *destroy.OPERATIONS,
     *read.OPERATIONS,
+    *policy.OPERATIONS,
+    *plan.OPERATIONS,
 )

@@ -10,6 +10,7 @@ from ron_kms.crypto.suites import SUITES, Suite, find
 from ron_kms.errors import Conflict, PolicyRefused
 from ron_kms.keys import life
 from ron_kms.model import Kid, Version
+from ron_kms.policy.pq import phase_of, suite_for
 from ron_kms.service.change import Changed, commit, existing
 from ron_kms.service.items import authorised
 from ron_kms.service.kms import Kms
@@ -18,11 +19,13 @@ from ron_kms.service.operation import Context, Operation
 from ron_kms.service.schema import Answer, KeyPath, KidText, OpId, Request, SuiteName
 from ron_kms.store.database import Connection
 from ron_kms.store.keys import save
+from ron_kms.store.policies import load_policy
 
 
 class RotateRequest(Request):
-    """The suite is that of the newest version where none is named. Repeating a request with its ``op_id`` within 7 days
-    gives the first answer again and makes no second version."""
+    """Where no suite is named it is that of the newest version, or a stronger one that the phase of the tenant's policy
+    asks for. Repeating a request with its ``op_id`` within 7 days gives the first answer again and makes no second
+    version."""
 
     kid: KidText
     suite: SuiteName | UnsetType = UNSET
@@ -88,7 +91,11 @@ def plan_rotation(kms: Kms, connection: Connection, kid: Kid, name: str | UnsetT
     life.require_alive(key)
     if kid.version not in (None, key.newest):
         raise Conflict(f"version {kid.version} is not the newest of this key", hint="Read the key, then decide anew.")
-    suite = find(key.use, newest.suite if name is UNSET else name)
+    if name is UNSET:
+        policy = load_policy(connection, kms.rows, kid.tenant) or kms.policies.default
+        suite = suite_for(phase_of(policy, kid.uuid), key.use, SUITES[newest.suite])
+    else:
+        suite = find(key.use, name)
     if not SUITES[newest.suite].may_become(suite):
         raise PolicyRefused(
             f"a key of suite {newest.suite} does not rotate to {suite.name}, which would be weaker",

@@ -7,9 +7,10 @@ from datetime import datetime
 from typing import Annotated, Any, TypeVar
 
 import msgspec
-from msgspec import UNSET, Meta
+from msgspec import UNSET, Meta, UnsetType
 
 from ron_kms.crypto.framing import CONTEXT_MAX, DIGEST_SIZE, MESSAGE_MAX
+from ron_kms.crypto.signing import Mode
 from ron_kms.crypto.suites import DEFAULTS, SUITES, names
 from ron_kms.errors import BadRequest, KmsError, NotFound
 from ron_kms.model import NAME_PATTERN, Version
@@ -68,8 +69,15 @@ OpId = Annotated[
 ]
 
 
-_SUITES = "; ".join(f"to {use}: {', '.join(names(use))}; by default {suite}" for use, suite in DEFAULTS.items())
-SuiteName = Annotated[str, Meta(max_length=64, description=f"What it is made of. {_SUITES}.", examples=["hybrid"])]
+_SUITES = "; ".join(f"to {use}: {', '.join(names(use))}" for use in DEFAULTS)
+SuiteName = Annotated[
+    str,
+    Meta(
+        max_length=64,
+        description=f"What it is made of; by default as the phase of the tenant's policy says. {_SUITES}.",
+        examples=["hybrid"],
+    ),
+]
 
 _Label = Annotated[str, Meta(min_length=1, max_length=63, description="1 to 63 characters.")]
 _LabelValue = Annotated[str, Meta(max_length=255)]
@@ -132,6 +140,21 @@ class Failure(msgspec.Struct, frozen=True):
     @classmethod
     def of(cls, error: KmsError) -> Failure:
         return cls(error.code, error.message, error.retryable, error.hint)
+
+
+class PolicyAsked(Request):
+    """What a request demands of signatures beyond its tenant's policy: at least as strict, or it is refused.
+
+    ``and`` (every track of the version, the post-quantum one among them) is stricter than ``pq_only`` (the
+    post-quantum one), and that than ``or`` (any).
+    """
+
+    mode: Mode
+
+
+def asked(policy: PolicyAsked | UnsetType) -> Mode | None:
+    """The mode that a request asks for."""
+    return None if policy is UNSET else policy.mode
 
 
 def each(type_: type[A], results: Sequence[msgspec.Struct | KmsError]) -> list[A]:

@@ -8,8 +8,10 @@ from msgspec import UNSET, Meta, UnsetType
 
 from ron_kms.crypto.framing import digest_message, raw_message
 from ron_kms.custody import core as custody
-from ron_kms.errors import BadRequest, KmsError, Unsupported
+from ron_kms.errors import BadRequest, KmsError, PolicyRefused, Unsupported
 from ron_kms.keys.directory import Entry
+from ron_kms.model import Policy
+from ron_kms.policy.pq import mode_of
 from ron_kms.service.items import Verb, Work
 from ron_kms.service.kms import Kms
 from ron_kms.service.operation import Context, Operation
@@ -21,8 +23,10 @@ from ron_kms.service.schema import (
     Failure,
     KidText,
     Message,
+    PolicyAsked,
     Request,
     TrackSignature,
+    asked,
     each,
 )
 
@@ -33,6 +37,7 @@ class SignRequest(Request):
     kid: KidText
     digest: Digest | UnsetType = UNSET
     message: Message | UnsetType = UNSET
+    policy: PolicyAsked | UnsetType = UNSET
 
 
 class SignItem(Request):
@@ -41,6 +46,7 @@ class SignItem(Request):
     kid: KidText | UnsetType = UNSET
     digest: Digest | UnsetType = UNSET
     message: Message | UnsetType = UNSET
+    policy: PolicyAsked | UnsetType = UNSET
 
 
 class SignBatchRequest(Request):
@@ -72,8 +78,11 @@ class SignBatchAnswer(Answer):
 
 
 async def sign(kms: Kms, context: Context, request: SignRequest) -> SignAnswer:
-    """:raises NotFound, KeyDisabled, Conflict, BadRequest, Unsupported: as it concerns this key."""
-    item = SignItem(kid=request.kid, digest=request.digest, message=request.message)
+    """:raises NotFound, KeyDisabled, Conflict, BadRequest, Unsupported: as it concerns this key.
+    :raises PolicyRefused: a mode is asked for that is looser than the tenant's policy, or that signatures by the newest
+        version of this key cannot satisfy.
+    """
+    item = SignItem(kid=request.kid, digest=request.digest, message=request.message, policy=request.policy)
     return await SIGN.one(kms, context, "sign", item)
 
 
@@ -87,6 +96,19 @@ def _prepare(item: SignItem, entry: Entry) -> bytes:
     require_use(entry, "sign")
     require_newest(entry)
     return signed_message(entry, item.digest, item.message)
+
+
+def _governed(item: SignItem) -> bool:
+    return item.policy is not UNSET
+
+
+def _permit(item: SignItem, entry: Entry, policy: Policy) -> None:
+    mode = mode_of(policy, entry.kid.uuid, asked(item.policy))
+    if mode != "or" and not entry.suite.post_quantum:
+        raise PolicyRefused(
+            f"signatures by this version cannot satisfy '{mode}': its suite is {entry.suite.name}",
+            hint="Rotate the key to a hybrid or post-quantum suite.",
+        )
 
 
 def signed_message(entry: Entry, digest: bytes | UnsetType, message: bytes | UnsetType) -> bytes:
@@ -119,7 +141,7 @@ def _run(works: list[Work[bytes]]) -> list[SignAnswer | KmsError]:
     ]
 
 
-SIGN = Verb(private=True, prepare=_prepare, run=_run)
+SIGN = Verb(private=True, prepare=_prepare, run=_run, governed=_governed, permit=_permit)
 
 OPERATIONS = (
     Operation(

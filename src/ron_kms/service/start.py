@@ -10,7 +10,9 @@ from ron_kms.engine.queue import CryptoQueue
 from ron_kms.keys.directory import Wait
 from ron_kms.keys.freshness import BOUND_MS, Watcher
 from ron_kms.metrics import Metrics
-from ron_kms.service.kms import Kms
+from ron_kms.policy.cache import Policies
+from ron_kms.policy.recent import RecentCounter
+from ron_kms.service.kms import POLICY, Kms, PolicySettings
 from ron_kms.store.bootstrap import Store
 from ron_kms.store.changes import Change
 from ron_kms.store.horizon import Horizon
@@ -26,12 +28,16 @@ def start(
     threads: int,
     key_slots: int = KEY_SLOTS,
     freshness_ms: int = BOUND_MS,
+    policy: PolicySettings = POLICY,
+    recent: RecentCounter | None = None,
 ) -> Kms:
     """Put the floors together for one process; the service takes the store over and closes it.
 
     :param threads: crypto threads, 0 where callers wait anyway.
     :param key_slots: private keys unsealed at a time.
     :param freshness_ms: how long ago the store may have been looked at for a private operation to be done.
+    :param policy: for tenants without a policy of their own.
+    :param recent: counts what later phases would refuse; one for this process alone by default.
     :raises ConfigurationError: too little memory can be locked.
     :raises StoreUnavailable, StoreCorrupt: the store's changes cannot be looked at.
     """
@@ -39,7 +45,7 @@ def start(
     custodian = Custodian(store.keys, key_slots, horizon)
     watcher = Watcher(store.database, store.rows, bound_ms=freshness_ms)
     _watch_keys(watcher, horizon, custodian)
-    return Kms(
+    kms = Kms(
         database=store.database,
         rows=store.rows,
         horizon=horizon,
@@ -50,7 +56,15 @@ def start(
         wait=wait,
         costs=measure(),
         patient=threads == 0,
+        policy=policy,
+        recent=RecentCounter() if recent is None else recent,
     )
+    _watch_policies(watcher, kms.policies)
+    return kms
+
+
+def _watch_policies(watcher: Watcher, policies: Policies) -> None:
+    watcher.on("policy", lambda changed: policies.forget(change.id for change in changed))
 
 
 def _watch_keys(watcher: Watcher, horizon: Horizon, custodian: Custodian) -> None:

@@ -6,22 +6,36 @@ from typing import Annotated, Literal, NamedTuple
 
 from msgspec import UNSET, Meta, UnsetType
 
-from ron_kms.crypto.signing import Verdict, VerifyKey, judge_batch
-from ron_kms.errors import BadRequest, Internal, KmsError
+from ron_kms.crypto.signing import Mode, Verdict, VerifyKey, judge_batch
+from ron_kms.errors import BadRequest, Internal
 from ron_kms.keys.directory import Entry
 from ron_kms.keys.life import VerifyRefusal, verify_refusal
-from ron_kms.model import Kid
+from ron_kms.model import Kid, Policy
+from ron_kms.policy.pq import broken_by, mode_of, refusal, rolls_back
 from ron_kms.service.items import Verb, Work
 from ron_kms.service.kms import Kms
 from ron_kms.service.operation import Context, Operation
+from ron_kms.service.rollback import roll_back
 from ron_kms.service.rules import require_use
-from ron_kms.service.schema import ITEMS_MAX, Answer, Digest, Failure, KidText, Message, Request, TrackSignature, each
+from ron_kms.service.schema import (
+    ITEMS_MAX,
+    Answer,
+    Digest,
+    Failure,
+    KidText,
+    Message,
+    PolicyAsked,
+    Request,
+    TrackSignature,
+    asked,
+    each,
+)
 from ron_kms.service.sign import signed_message
 
 _SIGS_MAX = 8
 
 Sigs = Annotated[list[TrackSignature], Meta(max_length=_SIGS_MAX, description="One a track, in any order.")]
-Reason = Literal["bad_signature", "missing_track", "compromised", "below_minimum"]
+Reason = Literal["bad_signature", "missing_track", "pq_policy", "pq_stripped", "compromised", "below_minimum"]
 
 
 class VerifyRequest(Request):
@@ -31,6 +45,7 @@ class VerifyRequest(Request):
     sigs: Sigs
     digest: Digest | UnsetType = UNSET
     message: Message | UnsetType = UNSET
+    policy: PolicyAsked | UnsetType = UNSET
 
 
 class VerifyItem(Request):
@@ -40,6 +55,7 @@ class VerifyItem(Request):
     kid: KidText | UnsetType = UNSET
     digest: Digest | UnsetType = UNSET
     message: Message | UnsetType = UNSET
+    policy: PolicyAsked | UnsetType = UNSET
 
 
 class VerifyBatchRequest(Request):
@@ -53,7 +69,10 @@ class VerifyDetails(Answer):
     """Track by track.
 
     ``satisfied_mode`` is the strictest mode that the valid tracks satisfy: ``and`` (every track, the post-quantum one
-    among them), ``pq_only`` (the post-quantum one), ``or`` (any); absent where none is valid.
+    among them), ``pq_only`` (the post-quantum one), ``or`` (any); absent where none is valid. ``reason`` says why the
+    signatures are refused: ``bad_signature``, ``missing_track`` (none by a track of this version), ``pq_stripped`` (a
+    track that must be there was taken off), ``pq_policy`` (valid, but policy demands a post-quantum track and this
+    version has none).
     """
 
     checked: list[str]
@@ -91,22 +110,35 @@ class _Claim(NamedTuple):
     key: VerifyKey
     message: bytes
     sigs: list[TrackSignature]
+    requested: Mode | None
     refusal: VerifyRefusal | None
 
 
+class _Judged(NamedTuple):
+    answer: VerifyAnswer
+    verdict: Verdict | None
+    entry: Entry
+    policy: Policy
+
+
 async def verify(kms: Kms, context: Context, request: VerifyRequest) -> VerifyAnswer:
-    """:raises NotFound, BadRequest, Unsupported: as it concerns this key. A bad signature is no error."""
-    item = VerifyItem(kid=request.kid, sigs=request.sigs, digest=request.digest, message=request.message)
-    result = await VERIFY.one(kms, context, "verify", item)
-    _count_refusals(kms, [result])
-    return result
+    """:raises NotFound, BadRequest, Unsupported: as it concerns this key. A bad signature is no error.
+    :raises PolicyRefused: a looser mode is asked for than the tenant's policy demands.
+    """
+    item = VerifyItem(
+        kid=request.kid, sigs=request.sigs, digest=request.digest, message=request.message, policy=request.policy
+    )
+    judged = await VERIFY.one(kms, context, "verify", item)
+    await _follow_up(kms, [judged])
+    return judged.answer
 
 
 async def verify_batch(kms: Kms, context: Context, request: VerifyBatchRequest) -> VerifyBatchAnswer:
     """Each item is answered by itself."""
     results = await VERIFY.many(kms, context, "verify:batch", request.items, request.kid)
-    _count_refusals(kms, results)
-    return VerifyBatchAnswer(items=each(VerifyResult, results))
+    await _follow_up(kms, [result for result in results if isinstance(result, _Judged)])
+    answers = [result.answer if isinstance(result, _Judged) else result for result in results]
+    return VerifyBatchAnswer(items=each(VerifyResult, answers))
 
 
 def _versioned(_: VerifyItem, kid: Kid) -> Kid:
@@ -119,11 +151,20 @@ def _prepare(item: VerifyItem, entry: Entry) -> _Claim:
     require_use(entry, "sign")
     if entry.verify_key is None:
         raise Internal("a signing key without its public half")
-    message = signed_message(entry, item.digest, item.message)
-    return _Claim(entry.verify_key, message, item.sigs, verify_refusal(entry.key, entry.kid.version or 0, entry.state))
+    return _Claim(
+        entry.verify_key,
+        signed_message(entry, item.digest, item.message),
+        item.sigs,
+        asked(item.policy),
+        verify_refusal(entry.key, entry.kid.version or 0, entry.state),
+    )
 
 
-def _run(works: list[Work[_Claim]]) -> list[VerifyAnswer]:
+def _permit(item: VerifyItem, entry: Entry, policy: Policy) -> None:
+    mode_of(policy, entry.kid.uuid, asked(item.policy))
+
+
+def _run(works: list[Work[_Claim]]) -> list[_Judged]:
     claims = [work.prepared for work in works if work.prepared.refusal is None]
     verdicts = iter(
         judge_batch([(claim.key, claim.message, [(sig.alg, sig.signature) for sig in claim.sigs]) for claim in claims])
@@ -134,20 +175,22 @@ def _run(works: list[Work[_Claim]]) -> list[VerifyAnswer]:
     ]
 
 
-def _refused(work: Work[_Claim], reason: VerifyRefusal) -> VerifyAnswer:
+def _refused(work: Work[_Claim], reason: VerifyRefusal) -> _Judged:
     details = VerifyDetails(checked=[], failed=[], reason=reason)
-    return VerifyAnswer(ok=False, details=details, cache_age_ms=work.age_ms)
+    return _Judged(VerifyAnswer(ok=False, details=details, cache_age_ms=work.age_ms), None, work.entry, work.governed)
 
 
-def _answer(work: Work[_Claim], verdict: Verdict) -> VerifyAnswer:
-    ok = verdict.satisfies("or")
+def _answer(work: Work[_Claim], verdict: Verdict) -> _Judged:
+    policy = work.governed
+    reason = refusal(verdict, mode_of(policy, work.entry.kid.uuid, work.prepared.requested))
     details = VerifyDetails(
         checked=list(verdict.checked),
         failed=list(verdict.failed),
         satisfied_mode=_strictest(verdict),
-        reason=UNSET if ok else "bad_signature" if verdict.checked else "missing_track",
+        reason=UNSET if reason is None else reason,
     )
-    return VerifyAnswer(ok=ok, details=details, cache_age_ms=work.age_ms)
+    answer = VerifyAnswer(ok=reason is None, details=details, cache_age_ms=work.age_ms)
+    return _Judged(answer, verdict, work.entry, policy)
 
 
 def _strictest(verdict: Verdict) -> Literal["or", "and", "pq_only"] | UnsetType:
@@ -159,17 +202,38 @@ def _strictest(verdict: Verdict) -> Literal["or", "and", "pq_only"] | UnsetType:
     return "or" if verdict.satisfies("or") else UNSET
 
 
-def _count_refusals(kms: Kms, results: list[VerifyAnswer | KmsError]) -> None:
-    for result in results:
-        if isinstance(result, VerifyAnswer) and result.details.reason is not UNSET:
-            kms.metrics.reject(result.details.reason)
+async def _follow_up(kms: Kms, results: list[_Judged]) -> None:
+    """Count what was refused and what a later phase would refuse; roll back a step that broke what it had not named."""
+    for answer, verdict, entry, policy in results:
+        if answer.details.reason is not UNSET:
+            kms.metrics.reject(answer.details.reason)
+        if verdict is None or answer.details.satisfied_mode == "and":
+            continue
+        if answer.ok:
+            for phase, reason in broken_by(verdict):
+                kms.recent.note(str(entry.kid), phase, reason)
+        elif rolls_back(policy, entry.kid.uuid, refusal(verdict, mode_of(policy, entry.kid.uuid))):
+            await roll_back(kms, policy, entry.kid)
 
 
-def _outcome(answer: VerifyAnswer) -> str:
-    return "ok" if answer.details.reason is UNSET else answer.details.reason
+def _governed(_: VerifyItem) -> bool:
+    return True
 
 
-VERIFY = Verb(private=False, prepare=_prepare, run=_run, kid=_versioned, outcome=_outcome)
+def _outcome(judged: _Judged) -> str:
+    reason = judged.answer.details.reason
+    return "ok" if reason is UNSET else reason
+
+
+VERIFY = Verb(
+    private=False,
+    prepare=_prepare,
+    run=_run,
+    kid=_versioned,
+    governed=_governed,
+    permit=_permit,
+    outcome=_outcome,
+)
 
 OPERATIONS = (
     Operation(

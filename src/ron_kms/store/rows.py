@@ -62,6 +62,11 @@ class Rows:
         row = connection.execute(select(table).where(same)).one_or_none()
         return None if row is None else self.load(table, row)
 
+    def tag(self, table: Table, values: Mapping[str, object]) -> bytes:
+        """The MAC of a row with these values."""
+        tag: bytes = self._stored(table, values)["mac"]
+        return tag
+
     def load(self, table: Table, row: Sequence[Any]) -> dict[str, Any]:
         """The values of a row as it came from the database.
 

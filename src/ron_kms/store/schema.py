@@ -165,3 +165,35 @@ LEASES = _table(
     _column("expires", Kind.TIME),
 )
 """Who does what one process of all does at a time; ``token`` grows whenever it changes hands."""
+
+POLICIES = _table(
+    "policies",
+    _column("tenant", Kind.TEXT, primary=True),
+    _column("revision", Kind.INTEGER),
+    _column("phase", Kind.INTEGER),
+    _column("rollout_percent", Kind.INTEGER),
+    _column("stepped", Kind.TIME),
+    _column("named", Kind.BYTES),
+    _column("rolled_back", Kind.TIME, nullable=True),
+    _column("rolled_back_by", Kind.TEXT, nullable=True),
+)
+"""A tenant's post-quantum policy; ``named`` is the digest of what the plan of its last step has named."""
+
+Index("policies_rolled_back", POLICIES.c.rolled_back)
+
+POLICY_PLANS = _table(
+    "policy_plans",
+    _column("tenant", Kind.TEXT, primary=True),
+    _column("revision", Kind.INTEGER),
+    _column("named", Kind.BYTES),
+)
+"""The versions that a step's plan has named, as :class:`ron_kms.policy.named.Named` packs them."""
+
+TENANT_HEADS = _table(
+    "tenant_heads",
+    _column("tenant", Kind.TEXT, primary=True),
+    _column("revision", Kind.INTEGER),
+    _column("digest", Kind.BYTES),
+)
+"""What a tenant's rows in other tables are, so that none can be taken out. The row of the empty name counts the others:
+its ``revision`` is how many there are."""

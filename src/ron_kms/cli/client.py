@@ -1,0 +1,156 @@
+"""A client of a running service, for commands: HTTP/1.1 and JSON, from the standard library alone."""
+
+from __future__ import annotations
+
+import http.client
+import json
+import ssl
+import time
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, NamedTuple, Self
+from urllib.parse import quote, urlencode, urlsplit
+
+from ron_kms.errors import ConfigurationError, Internal, KmsError, codes
+
+_SECONDS = 120.0
+"""A plan reads every key of a tenant."""
+_ATTEMPTS = 8
+_LONGEST_PAUSE = 5.0
+_BASE = "/v1/kms"
+_TOKEN = "admin.token"  # noqa: S105 - a file's name
+_ENDPOINTS = "endpoints.json"
+
+
+class Answer(NamedTuple):
+    """The decoded body and the ETag, where there was one."""
+
+    body: dict[str, Any]
+    etag: str | None
+
+
+class Client:
+    """Calls one service. What it refuses is raised as the error that it names.
+
+    :param url: of the API, such as ``http://127.0.0.1:9446``.
+    :param ca: certificates (PEM) that the service's is checked against; the system's by default.
+    :param certificate: the client's own and its key (PEM), where the service asks for one.
+    """
+
+    def __init__(
+        self, url: str, token: str, *, ca: Path | None = None, certificate: tuple[Path, Path] | None = None
+    ) -> None:
+        parts = urlsplit(url)
+        if parts.scheme not in ("http", "https") or not parts.hostname:
+            raise ConfigurationError("the service's URL is not http://host:port or https://host:port")
+        self._url = url
+        self._headers = {"authorization": f"Bearer {token}", "accept": "application/json"}
+        if parts.scheme == "https":
+            context = ssl.create_default_context(cafile=ca)
+            if certificate is not None:
+                context.load_cert_chain(*certificate)
+            self._connection: http.client.HTTPConnection = http.client.HTTPSConnection(
+                parts.hostname, parts.port, timeout=_SECONDS, context=context
+            )
+        else:
+            self._connection = http.client.HTTPConnection(parts.hostname, parts.port, timeout=_SECONDS)
+
+    @classmethod
+    def find(
+        cls,
+        data_dir: Path,
+        *,
+        url: str | None = None,
+        token_file: Path | None = None,
+        ca: Path | None = None,
+        certificate: tuple[Path, Path] | None = None,
+    ) -> Self:
+        """The service that runs on a data folder, as its administrator, where nothing else is named.
+
+        :raises ConfigurationError: no service runs there, or there is no token.
+        """
+        if url is None:
+            try:
+                url = str(json.loads((data_dir / _ENDPOINTS).read_text())["http"])
+            except (OSError, ValueError, KeyError):
+                raise ConfigurationError(
+                    f"no service runs on the data folder {data_dir}",
+                    hint="Start it, or name it with --url or its data folder with --data-dir.",
+                ) from None
+        file = token_file or data_dir / _TOKEN
+        try:
+            token = file.read_text().strip()
+        except OSError as error:
+            raise ConfigurationError(
+                f"the token in {file} cannot be read: {error.strerror}", hint="Name another file with --token-file."
+            ) from None
+        return cls(url, token, ca=ca, certificate=certificate)
+
+    def get(self, path: str, **query: Any) -> Answer:
+        """GET; parameters that are None are left out."""
+        given = urlencode({name: value for name, value in query.items() if value is not None})
+        return self._call("GET", f"{path}?{given}" if given else path, None, {})
+
+    def post(self, path: str, body: Mapping[str, Any]) -> Answer:
+        """POST. It is repeated where the service is busy or away; give it an ``op_id`` where that matters."""
+        return self._call("POST", path, body, {})
+
+    def put(self, path: str, body: Mapping[str, Any], etag: str) -> Answer:
+        """PUT, if the resource is still as ``etag`` says."""
+        return self._call("PUT", path, body, {"if-match": etag})
+
+    def close(self) -> None:
+        self._connection.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def _call(self, method: str, path: str, body: Mapping[str, Any] | None, headers: Mapping[str, str]) -> Answer:
+        content = None if body is None else json.dumps(body).encode()
+        sent = {**self._headers, **headers}
+        if content is not None:
+            sent["content-type"] = "application/json"
+        for attempt in range(_ATTEMPTS):
+            last = attempt == _ATTEMPTS - 1
+            try:
+                self._connection.request(method, _BASE + path, content, sent)
+                response = self._connection.getresponse()
+                text = response.read()
+            except ssl.SSLError as error:
+                raise ConfigurationError(
+                    f"the service at {self._url} cannot be trusted: {error.reason}",
+                    hint="Name the authority of its certificate with --ca.",
+                ) from None
+            except (OSError, http.client.HTTPException):
+                self._connection.close()
+                if last:
+                    raise ConfigurationError(f"no service answers at {self._url}", hint="Is it running?") from None
+                time.sleep(min(0.1 * 2**attempt, _LONGEST_PAUSE))
+                continue
+            if response.status in (429, 503) and not last:
+                time.sleep(min(float(response.headers.get("retry-after", "1")), _LONGEST_PAUSE))
+                continue
+            break
+        return Answer(_decoded(response.status, text), response.headers.get("etag"))
+
+
+def segment(text: str) -> str:
+    """Text as one segment of a path."""
+    return quote(text, safe="")
+
+
+def _decoded(status: int, text: bytes) -> dict[str, Any]:
+    try:
+        body = json.loads(text)
+        error = None if 200 <= status < 300 else body["error"]
+        if not isinstance(body, dict):
+            raise TypeError
+        if error is None:
+            return body
+        message, hint, code = str(error["message"]), str(error["hint"]), str(error["code"])
+    except (ValueError, KeyError, TypeError):
+        raise Internal(f"the service gave an answer that is none of its own, with status {status}") from None
+    raise codes().get(code, KmsError)(message, hint=hint)

@@ -1,0 +1,63 @@
+"""The way back: a step to ``and`` that breaks what its plan had not named is undone by the service itself."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+
+import structlog
+
+from ron_kms.errors import KmsError
+from ron_kms.model import Kid, Policy
+from ron_kms.service.kms import Kms
+from ron_kms.store.database import Connection
+from ron_kms.store.policies import load_named, load_policy, save_policy
+
+log = structlog.get_logger("ron_kms.policy")
+
+
+async def roll_back(kms: Kms, policy: Policy, kid: Kid) -> None:
+    """Take a tenant's policy back to ``or``, unless its step is too long ago, or its plan had named this version.
+
+    Verification goes on whatever becomes of it: where the store cannot be written, the next refusal tries again.
+
+    :param policy: under which a valid signature by ``kid`` (with its version) was refused as ``pq_policy``.
+    """
+    now = datetime.now(UTC)
+    if policy.stepped is None or now - policy.stepped >= timedelta(seconds=kms.rollback_seconds):
+        return
+    try:
+        if (await kms.policies.named(kid.tenant, policy.revision)).covers(kid.uuid, kid.version or 0):
+            return
+        mine = await kms.wait(kms.database.write(lambda connection: _write(kms, connection, policy, kid, now)))
+    except KmsError as error:
+        log.error("a policy could not be rolled back", tenant=kid.tenant, code=error.code)
+        return
+    kms.policies.forget((kid.tenant,))
+    if not mine:
+        return
+    kms.metrics.rolled_back()
+    log.warning(
+        "a policy was rolled back to 'or': it refused a valid signature that its plan had not named",
+        tenant=kid.tenant,
+        phase=policy.phase,
+        cause=str(kid),
+    )
+
+
+def _write(kms: Kms, connection: Connection, policy: Policy, kid: Kid, now: datetime) -> bool:
+    """Whether it was this call that took it back."""
+    current = load_policy(connection, kms.rows, kid.tenant)
+    if current is None or current.revision != policy.revision:
+        return False
+    # Everything was in phase 1 at least, so nothing becomes looser than it was before the step.
+    back = Policy(
+        phase=1,
+        rollout_percent=100,
+        revision=current.revision,
+        stepped=current.stepped,
+        rolled_back=now,
+        rolled_back_by=str(kid),
+    )
+    named = load_named(connection, kms.rows, kid.tenant, current.revision)
+    save_policy(connection, kms.rows, kid.tenant, back, named)
+    return True
