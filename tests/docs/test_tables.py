@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import importlib
+import re
+from typing import Any
 
 from ron_kms import errors
 from ron_kms._core import KemScheme, SignatureScheme
 from ron_kms.capabilities.caveats import SCOPES
 from ron_kms.crypto.framing import HEADER_SIZE
 from ron_kms.crypto.suites import SUITES, Suite
+from ron_kms.metrics import Metrics
+from ron_kms.server.readiness import NEEDED, WISHED
 from ron_kms.service.pipeline import OPERATIONS
 from tests.docs.pages import ROOT, needs_pages, spans, table
 from tests.packaging.test_doctests import MODULES
@@ -49,8 +53,28 @@ def test_errors() -> None:
     assert rows == {
         code: [str(error.http), error.grpc, "yes" if error.retryable else "no"]
         for code, error in errors.codes().items()
-        if error.__module__ == errors.__name__  # other tests make some of their own
+        if error.__module__.startswith("ron_kms.")  # other tests make some of their own
     }
+
+
+def test_metrics() -> None:
+    told = {row[0]: (row[1], sorted(row[2].split(", "))) for row in table(ROOT / "docs/operating.md", "metric")}
+    collectors: set[Any] = set(Metrics().registry._collector_to_names)
+    assert told == {
+        one.describe()[0].name + ("_total" if one._type == "counter" else ""): (one._type, sorted(one._labelnames))
+        for one in collectors
+    }
+
+
+def test_readiness() -> None:
+    told = [row[0] for row in table(ROOT / "docs/operating.md", "key")]
+    assert told == [*NEEDED, *WISHED]
+
+
+def test_the_wiped_stack() -> None:
+    source = (ROOT / "src/ron_kms/core/native.pxi").read_text()
+    [kib] = re.findall(r"STACK_TO_WIPE = (\d+) \* 1024", source)
+    assert f"{kib} KiB" in (ROOT / "SECURITY.md").read_text()
 
 
 def test_calls() -> None:
