@@ -36,6 +36,8 @@ from ron_kms.errors import (
 )
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from ron_kms.service.local import LocalKms
 
 __version__ = "0.1.0"
@@ -69,7 +71,9 @@ __all__ = [
 ]
 
 
-def open(url: str, *, seal: str) -> LocalKms:  # noqa: A001 - the public name, as in dbm.open or sqlite3.connect
+def open(  # noqa: A001 - the public name, as in dbm.open or sqlite3.connect
+    url: str, *, seal: str, passphrase_file: Path | None = None
+) -> LocalKms:
     """Open a store of keys in this process, without a server; on first use, make it and its root key.
 
     >>> import tempfile
@@ -83,11 +87,13 @@ def open(url: str, *, seal: str) -> LocalKms:  # noqa: A001 - the public name, a
     True
 
     :param url: where the keys are, ``sqlite:///<path>``.
-    :param seal: where the root key is that seals them, ``keyfile:<path>``. Losing it is losing every key.
+    :param seal: where the root key is that seals them, ``keyfile:<path>``, or ``passphrase:<path>``. Losing
+        it is losing every key.
+    :param passphrase_file: a file whose first line is the passphrase; without it, it is asked at the terminal.
     :raises RootKeyError: the root key is missing, wrong, or readable by others.
     :raises StoreUnavailable: the store cannot be used now.
     """
     # Here, so that importing ron_kms loads no SQL package.
     from ron_kms.service.local import LocalKms  # noqa: PLC0415
 
-    return LocalKms(url, seal=seal)
+    return LocalKms(url, seal=seal, passphrase_file=passphrase_file)

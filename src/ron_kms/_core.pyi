@@ -218,3 +218,13 @@ class SecretKey(_Guarded):
         :raises CoreError: wrong key, or the blob or ``ad`` was changed.
         :raises ValueError: the public keys have wrong sizes.
         """
+
+def from_passphrase(passphrase: Buffer, salt: bytes, opslimit: int, memlimit: int) -> SecretKey:
+    """A secret made of a passphrase by Argon2id (RFC 9106, version 1.3, one lane), the GIL released.
+
+    :param salt: 16 bytes.
+    :param opslimit: passes over the memory.
+    :param memlimit: bytes of memory.
+    :raises ValueError: the salt has another size.
+    :raises CoreError: there is too little memory, or the parameters are below Argon2's least.
+    """

@@ -164,11 +164,20 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     seal: Annotated[
         str,
         Knob(
-            Kind(_text, "a seal such as keyfile:/etc/ron-kms/root.key", "SEAL"),
+            Kind(_text, "a seal, keyfile:<path> or passphrase:<path>", "SEAL"),
             "Where the root key rests that seals all others.",
             "keyfile:root.key in the data folder",
         ),
     ] = ""
+    passphrase_file: Annotated[
+        Path | None,
+        Knob(
+            _PATH,
+            "File, named pipe or inherited descriptor (/dev/fd/3) whose first line is the passphrase of a passphrase"
+            " seal.",
+            "none: it is asked at the terminal",
+        ),
+    ] = None
     workers: Annotated[int, Knob(_whole(1, 256), "Worker processes.", "one for each core")] = msgspec.field(
         default_factory=cores
     )

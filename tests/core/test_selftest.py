@@ -52,6 +52,7 @@ SPOILS = [
     ("HMAC-SHA256", "crypto_auth_hmacsha256_update", 3, "flip"),
     ("XChaCha20-Poly1305", "crypto_aead_xchacha20poly1305_ietf_encrypt", 9, "flip"),
     ("XChaCha20-Poly1305", "crypto_aead_xchacha20poly1305_ietf_decrypt", 9, "0"),
+    ("Argon2id", "crypto_pwhash", 8, "flip"),
     ("pairwise self-test of ed25519", "crypto_sign_ed25519_keypair", 2, "flip"),
     ("sodium_init", "sodium_init", 0, "-1"),
     ("libsodium 1.0.17 is too old: 1.0.18 or newer is needed", "sodium_version_string", 0, "old"),

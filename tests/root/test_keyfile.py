@@ -156,7 +156,7 @@ def test_a_seal_is_told_by_name_and_place(tmp_path: Path) -> None:
     assert str(seal) == f"root key file {tmp_path}/a:b"
 
 
-@pytest.mark.parametrize("text", ["", "keyfile", "keyfile:", "passphrase:x", "pkcs11:token", "Keyfile:/x", "/root.key"])
+@pytest.mark.parametrize("text", ["", "keyfile", "keyfile:", "passphrase:", "pkcs11:token", "Keyfile:/x", "/root.key"])
 def test_other_seals_are_refused(text: str) -> None:
     with pytest.raises(ConfigurationError, match="seal"):
         parse_seal(text)

@@ -79,7 +79,7 @@ def test_faults_in_settings(tmp_path: Path) -> None:
     ("settings", "words"),
     [
         ({"store_url": "postgresql://db/kms"}, "PostgreSQL"),
-        ({"seal": "passphrase:x"}, "seal of the root key"),
+        ({"seal": "pkcs11:x"}, "seal of the root key"),
         ({"tls_cert": "/nowhere", "tls_key": "/nowhere"}, "tls_cert and tls_key cannot be read"),
     ],
 )

@@ -9,6 +9,7 @@ import click
 from ron_kms.cli.backup import backup
 from ron_kms.cli.pq import pq
 from ron_kms.cli.restore import restore
+from ron_kms.cli.root import root
 from ron_kms.cli.serve import serve
 from ron_kms.cli.version import version
 from ron_kms.errors import KmsError
@@ -22,6 +23,7 @@ def commands() -> None:
 commands.add_command(backup)
 commands.add_command(pq)
 commands.add_command(restore)
+commands.add_command(root)
 commands.add_command(serve)
 commands.add_command(version)
 

@@ -66,7 +66,7 @@ def unlocked(settings: Settings) -> Iterator[tuple[DataDirectory, Store]]:
     with locked(settings) as directory:
         from ron_kms.store.bootstrap import open_store  # noqa: PLC0415
 
-        store = open_store(settings.store_url, settings.seal)
+        store = open_store(settings.store_url, settings.seal, settings.passphrase_file)
         try:
             yield directory, store
         finally:

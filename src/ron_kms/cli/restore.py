@@ -29,7 +29,7 @@ def check(folder: str) -> None:
 
 
 @restore.command()
-@with_settings("data_dir", "store_url", "seal")
+@with_settings("data_dir", "store_url", "seal", "passphrase_file")
 def accept(**flags: Any) -> None:
     """Use an older copy of the store from now on; the service must be stopped.
 

@@ -56,6 +56,9 @@ ctypedef int (*aead_encrypt_t)(
 ctypedef int (*aead_decrypt_t)(
     uint8_t *, unsigned long long *, uint8_t *, const uint8_t *, unsigned long long, const uint8_t *,
     unsigned long long, const uint8_t *, const uint8_t *) noexcept nogil
+ctypedef int (*pwhash_t)(
+    uint8_t *, unsigned long long, const char *, unsigned long long, const uint8_t *, unsigned long long, size_t,
+    int) noexcept nogil
 
 
 cdef uintptr_t _oqs_address(str name) except 0:
@@ -106,6 +109,7 @@ cdef aead_encrypt_t chacha_encrypt = <aead_encrypt_t> _sodium_address("crypto_ae
 cdef aead_decrypt_t chacha_decrypt = <aead_decrypt_t> _sodium_address("crypto_aead_chacha20poly1305_ietf_decrypt")
 cdef aead_encrypt_t aes_gcm_encrypt = <aead_encrypt_t> _sodium_address("crypto_aead_aes256gcm_encrypt")
 cdef aead_decrypt_t aes_gcm_decrypt = <aead_decrypt_t> _sodium_address("crypto_aead_aes256gcm_decrypt")
+cdef pwhash_t argon2 = <pwhash_t> _sodium_address("crypto_pwhash")
 
 # What liboqs may leave of a key on the stack. The deepest user is the pairwise test of ML-DSA-87 where liboqs has no code
 # for the processor: 119 KiB for its frame, 2 KiB for what it calls, and 8 KiB for the signature in the caller's.

@@ -1,46 +1,32 @@
 """Seals: the places where a root key can rest, by name.
 
-A seal is written ``<name>:<where>``, for example ``keyfile:/var/lib/ron-kms/root.key``.
+A seal is written ``<name>:<path>``, for example ``keyfile:/var/lib/ron-kms/root.key``.
 """
 
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Protocol
 
 from ron_kms.errors import ConfigurationError
-from ron_kms.root.handle import RootKey
 from ron_kms.root.keyfile import Keyfile
+from ron_kms.root.passphrase import Passphrase
+from ron_kms.root.seal import Seal
+
+__all__ = ["Seal", "parse_seal"]
 
 
-class Seal(Protocol):
-    """What a root key's resting place can do; ``str()`` of it tells people where it is."""
+def parse_seal(text: str, passphrase_file: Path | None = None) -> Seal:
+    """:param passphrase_file: where the passphrase of a ``passphrase`` seal is read; None asks at the terminal.
 
-    @property
-    def name(self) -> str:
-        """The seal's name, as it stands before the colon."""
-
-    def load(self) -> RootKey | None:
-        """The root key, or None where there is none yet.
-
-        :raises RootKeyError: there is one, and it cannot or must not be used.
-        """
-
-    def create(self) -> RootKey:
-        """Make a root key that outlives a crash, or take the one that another process has made meanwhile.
-
-        :raises RootKeyError: it cannot be kept safely.
-        """
-
-
-def parse_seal(text: str) -> Seal:
-    """:raises ConfigurationError: the seal's name is not known, or what follows it is missing."""
+    :raises ConfigurationError: the seal's name is not known, or what follows it is missing.
+    """
     name, _, where = text.partition(":")
-    if name != "keyfile":
+    if name not in (Keyfile.name, Passphrase.name):
         raise ConfigurationError(
             "the seal of the root key is not one that this version knows",
-            hint="Use keyfile:<path>; passphrase and pkcs11 are not there yet.",
+            hint="Use keyfile:<path> or passphrase:<path>; pkcs11 is not there yet.",
         )
     if not where:
-        raise ConfigurationError("the seal 'keyfile' needs a path", hint="Write it as keyfile:<path>.")
-    return Keyfile(Path(where).absolute())
+        raise ConfigurationError(f"the seal '{name}' needs a path", hint=f"Write it as {name}:<path>.")
+    path = Path(where).absolute()
+    return Keyfile(path) if name == Keyfile.name else Passphrase(path, passphrase_file)

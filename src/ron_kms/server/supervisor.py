@@ -65,7 +65,7 @@ def run(settings: Settings, warnings: Sequence[str] = ()) -> int:
         # The addresses first: a start that fails for them must leave nothing behind.
         listeners = bind(settings.http_addr, settings.workers, "http_addr")
         operator = bind(settings.operator_addr, 1, "operator_addr")
-        root = prepare(settings.store_url, settings.seal)
+        root = prepare(settings.store_url, settings.seal, settings.passphrase_file)
         try:
             store = attach(settings.store_url, root, readers=1)
             keeper = Keeper(store, directory)

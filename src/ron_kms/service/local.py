@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Coroutine, Iterable, Mapping, Sequence
 from concurrent.futures import Future
+from pathlib import Path
 from typing import Any, Self, TypeVar
 
 from msgspec import UNSET, UnsetType
@@ -91,8 +92,8 @@ class LocalKms:
     verifies or waits for the disk. Made by :func:`ron_kms.open`.
     """
 
-    def __init__(self, url: str, *, seal: str, key_slots: int = KEY_SLOTS) -> None:
-        store = open_store(url, seal)
+    def __init__(self, url: str, *, seal: str, passphrase_file: Path | None = None, key_slots: int = KEY_SLOTS) -> None:
+        store = open_store(url, seal, passphrase_file)
         try:
             self._kms = start(store, metrics=Metrics(), wait=_block, threads=0, key_slots=key_slots)
         except BaseException:

@@ -118,12 +118,8 @@ def _fill(path: Path, fresh: Path) -> Manifest:
 
 def _describe(path: Path) -> File:
     digest = blake3()
-    size = 0
-    with path.open("rb") as file:
-        while chunk := file.read(1 << 20):
-            digest.update(chunk)
-            size += len(chunk)
-    return File(path.name, size, digest.hexdigest())
+    digest.update_mmap(path)
+    return File(path.name, path.stat().st_size, digest.hexdigest())
 
 
 def _sync(path: Path) -> None:

@@ -7,25 +7,18 @@ a root key without a store, which the next start uses. A root key is never made 
 
 from __future__ import annotations
 
-import re
-from collections.abc import Sequence
-from datetime import UTC, datetime
-from typing import Any, NamedTuple
+from pathlib import Path
+from typing import NamedTuple
 
-from sqlalchemy import Connection, select
-
-from ron_kms._core import CoreError
-from ron_kms.errors import ConfigurationError, RootKeyError, StoreCorrupt
+from ron_kms.errors import RootKeyError
 from ron_kms.root.handle import RootKey, StoreKeys
-from ron_kms.root.seals import Seal, parse_seal
+from ron_kms.root.rotation import settle
+from ron_kms.root.seals import parse_seal
 from ron_kms.store.database import Database
 from ron_kms.store.migrate import migrate
+from ron_kms.store.root import claim, root_id, root_row, seal_name, unlock
 from ron_kms.store.rows import Rows
-from ron_kms.store.schema import METADATA, ROOT
 from ron_kms.store.sqlite import database_path, transaction
-
-_FORMAT = 1
-_ROOT_ID = re.compile(r"[0-9a-f]{16}")
 
 
 class Store(NamedTuple):
@@ -41,36 +34,45 @@ class Store(NamedTuple):
         self.keys.release()
 
 
-def prepare(url: str, seal: str) -> RootKey:
+def prepare(url: str, seal: str, passphrase_file: Path | None = None) -> RootKey:
     """Make or migrate the store, and take the root key from its seal; on the first start, make it.
 
     For the one process that unseals the root. The store is proven to open with it.
 
     :param url: ``sqlite:///<path>``.
-    :param seal: ``keyfile:<path>``.
+    :param seal: ``keyfile:<path>`` or ``passphrase:<path>``.
+    :param passphrase_file: where the passphrase is read; None asks at the terminal.
     :raises RootKeyError: the root key is missing, wrong, malformed or open to others.
     :raises ConfigurationError: URL or seal are not understood, or a newer ron-kms has made the store.
     :raises StoreCorrupt: the root's row was edited.
     :raises StoreUnavailable: the store cannot be used now.
     """
-    place = parse_seal(seal)
+    place = parse_seal(seal, passphrase_file)
+    path = database_path(url)
     migrate(url)
-    with transaction(database_path(url)) as connection:
-        row = _root_row(connection)
-        root = place.load()
-        if root is None:
-            if row is not None:
+    with transaction(path) as connection:
+        row = root_row(connection)
+        if row is not None:
+            settle(place, root_id(row))
+    # Not in a transaction: a person may be asked for a passphrase.
+    root = place.load()
+    with transaction(path) as connection:
+        row = root_row(connection)
+        if root is None and row is not None:
+            root = place.load()  # another process may have been first
+            if root is None:
                 raise RootKeyError(
-                    f"the {place} is missing, and the store at {database_path(url)} is sealed with root key {_id(row)}",
+                    f"the {place} is missing, and the store at {path} is sealed with root key {root_id(row)}"
+                    f" (seal: {seal_name(row)})",
                     hint="Put the root key back from its backup, or name its place. A new one would open nothing, so"
                     " none is made.",
                 )
-            root = place.create()
+        root = root or place.create()
         try:
             if row is None:
-                _claim(connection, root, place)
-                row = _root_row(connection)
-            _unlock(row, root, str(place)).release()
+                claim(connection, root, place)
+                row = root_row(connection)
+            unlock(row, root, str(place)).release()
         except BaseException:
             root.release()
             raise
@@ -86,74 +88,17 @@ def attach(url: str, root: RootKey, *, readers: int = 2) -> Store:
     """
     database = Database(url, readers=readers)
     try:
-        keys = _unlock(database.read(_root_row).result(), root, "root key")
+        keys = unlock(database.read(root_row).result(), root, "root key")
     except BaseException:
         database.close()
         raise
     return Store(database, keys, Rows(keys.row_key))
 
 
-def open_store(url: str, seal: str) -> Store:
+def open_store(url: str, seal: str, passphrase_file: Path | None = None) -> Store:
     """:func:`prepare` and :func:`attach` in one, for a single process."""
-    root = prepare(url, seal)
+    root = prepare(url, seal, passphrase_file)
     try:
         return attach(url, root)
     finally:
         root.release()
-
-
-def _root_row(connection: Connection) -> Sequence[Any] | None:
-    found = connection.execute(select(ROOT).limit(2)).all()
-    if len(found) > 1:
-        raise StoreCorrupt("table root holds more than one row: it was changed outside ron-kms")
-    if found:
-        return found[0]
-    for table in METADATA.sorted_tables:
-        if connection.execute(select(table).limit(1)).first() is not None:
-            raise StoreCorrupt(f"table root is empty, though table {table.name} is not: its row was taken out")
-    return None
-
-
-def _claim(connection: Connection, root: RootKey, place: Seal) -> None:
-    keys = StoreKeys.generate()
-    try:
-        values = {
-            "slot": 1,
-            "root_id": root.id,
-            "seal": place.name,
-            "format": _FORMAT,
-            "wrapped": root.wrap(keys),
-            "created": datetime.now(UTC),
-        }
-        Rows(keys.row_key).insert(connection, ROOT, values)
-    finally:
-        keys.release()
-
-
-def _unlock(row: Sequence[Any] | None, root: RootKey, place: str) -> StoreKeys:
-    """The store key, from a row that is proven genuine by the key that it holds."""
-    if row is None:
-        raise StoreCorrupt("table root is empty: the store was never started, or its row was taken out")
-    wrapped = row[ROOT.columns.keys().index("wrapped")]
-    try:
-        keys = root.unwrap(wrapped if isinstance(wrapped, bytes) else b"")
-    except CoreError:
-        if _id(row) == root.id:
-            raise StoreCorrupt("row 1 of table root holds a store key that does not open: it was changed") from None
-        raise RootKeyError(
-            f"the {place} holds root key {root.id}, and the store is sealed with root key {_id(row)}",
-            hint="Name the root key that belongs to this store, or the store that belongs to this root key.",
-        ) from None
-    try:
-        if Rows(keys.row_key).load(ROOT, row)["format"] != _FORMAT:
-            raise ConfigurationError("row 1 of table root has a format that this version of ron-kms does not know")
-    except BaseException:
-        keys.release()
-        raise
-    return keys
-
-
-def _id(row: Sequence[Any]) -> str:
-    """The root's id as the row says, which is not proven at this point."""
-    text = str(row[ROOT.columns.keys().index("root_id")])
-    return text if _ROOT_ID.fullmatch(text) else "(unreadable)"

@@ -115,11 +115,18 @@ def transaction(path: Path) -> Iterator[Connection]:
 
     :raises KmsError: the driver's errors, translated.
     """
-    try:
-        with make_engine(path, writing=True).begin() as connection:
-            yield connection
-    except Exception as error:  # noqa: BLE001 - told by the same one where it is not the driver's
-        raise translate(error)  # noqa: B904 - its cause is set there
+    with _translated(), make_engine(path, writing=True).begin() as connection:
+        yield connection
+
+
+@contextmanager
+def reading(path: Path) -> Iterator[Connection]:
+    """One reading transaction on a connection of its own.
+
+    :raises KmsError: the driver's errors, translated.
+    """
+    with _translated(), make_engine(path, writing=False).begin() as connection:
+        yield connection
 
 
 def fold_log(path: Path) -> bool:
@@ -150,11 +157,11 @@ def copy_store(path: Path, target: Path) -> None:
     :raises KmsError: the driver's errors, translated.
     """
     source = f"file:{quote(str(path))}?mode=rw"
-    try:
-        with closing(sqlite.connect(source, uri=True, isolation_level=None, timeout=_BUSY_SECONDS)) as connection:
-            connection.execute("VACUUM INTO ?", (str(target),))
-    except Exception as error:  # noqa: BLE001 - told by the same one where it is not the driver's
-        raise translate(error)  # noqa: B904 - its cause is set there
+    with (
+        _translated(),
+        closing(sqlite.connect(source, uri=True, isolation_level=None, timeout=_BUSY_SECONDS)) as connection,
+    ):
+        connection.execute("VACUUM INTO ?", (str(target),))
 
 
 @contextmanager
@@ -167,8 +174,13 @@ def resting(path: Path) -> Iterator[Connection]:
     engine = create_engine(
         "sqlite://", module=sqlite, creator=lambda: sqlite.connect(place, uri=True), poolclass=NullPool
     )
+    with _translated(), engine.connect() as connection:
+        yield connection
+
+
+@contextmanager
+def _translated() -> Iterator[None]:
     try:
-        with engine.connect() as connection:
-            yield connection
+        yield
     except Exception as error:  # noqa: BLE001 - told by the same one where it is not the driver's
         raise translate(error)  # noqa: B904 - its cause is set there
