@@ -44,6 +44,8 @@ class Client:
         if parts.scheme not in ("http", "https") or not parts.hostname:
             raise ConfigurationError("the service's URL is not http://host:port or https://host:port")
         self._url = url
+        self._met = False
+        """Whether it has ever answered: one that has is waited for when it restarts."""
         self._headers = {"authorization": f"Bearer {token}", "accept": "application/json"}
         if parts.scheme == "https":
             context = ssl.create_default_context(cafile=ca)
@@ -126,10 +128,11 @@ class Client:
                 ) from None
             except (OSError, http.client.HTTPException):
                 self._connection.close()
-                if last:
+                if last or not self._met:
                     raise ConfigurationError(f"no service answers at {self._url}", hint="Is it running?") from None
                 time.sleep(min(0.1 * 2**attempt, _LONGEST_PAUSE))
                 continue
+            self._met = True
             if response.status in (429, 503) and not last:
                 time.sleep(min(float(response.headers.get("retry-after", "1")), _LONGEST_PAUSE))
                 continue

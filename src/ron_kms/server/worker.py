@@ -23,7 +23,7 @@ import uvloop
 from ron_kms import _core
 from ron_kms.api.http.app import App, create_app
 from ron_kms.config import Settings, cores
-from ron_kms.errors import KmsError
+from ron_kms.errors import KmsError, StoreCorrupt
 from ron_kms.metrics import Metrics, use_slot
 from ron_kms.model import Policy
 from ron_kms.policy.pq import phase_named
@@ -42,6 +42,8 @@ from ron_kms.service.schedule import Scheduler
 from ron_kms.service.start import start
 from ron_kms.store import changes
 from ron_kms.store.bootstrap import attach
+from ron_kms.store.database import Connection
+from ron_kms.store.policies import rolled_back
 
 _PR_SET_PDEATHSIG = 1
 _STORE_SECONDS = 1.0
@@ -170,13 +172,15 @@ class _Worker:
     async def _report(self, kms: Kms, app: App, server: Server) -> None:
         rng = _Rng()
         while True:
+            answers, policies_stand = await _look(kms)
             ready = {
                 "config_loaded": True,
                 "listener_bound": not self._stop.is_set(),
-                "store_ready": await _store_answers(kms) and kms.watcher.fresh(),
+                "store_ready": answers and kms.watcher.fresh(),
                 "store_intact": not kms.watcher.corrupt,
                 "rng_ok": rng.works(),
                 "clock_ok": self._clock.is_sane(),
+                "pq_policy_ok": policies_stand,
             }
             self._tell(control.Report(ready, app.traffic.inflight, server.connections))
             await asyncio.sleep(REPORT_SECONDS)
@@ -208,13 +212,24 @@ async def _wait(future: Future[Any]) -> Any:
     return await asyncio.wrap_future(future)
 
 
-async def _store_answers(kms: Kms) -> bool:
+async def _look(kms: Kms) -> tuple[bool, bool]:
+    """Whether the store answers, and whether no policy is rolled back; off the loop also tell the other workers what
+    this one has seen."""
+
+    def look(connection: Connection) -> bool:
+        with contextlib.suppress(OSError):
+            kms.recent.publish()
+        changes.latest(connection, kms.rows)
+        try:
+            return not rolled_back(connection, kms.rows, 1)
+        except StoreCorrupt:
+            return False
+
     try:
         async with asyncio.timeout(_STORE_SECONDS):
-            await _wait(kms.database.read(lambda connection: changes.latest(connection, kms.rows)))
+            return True, await _wait(kms.database.read(look))
     except (KmsError, TimeoutError):
-        return False
-    return True
+        return False, True
 
 
 class _Rng:
