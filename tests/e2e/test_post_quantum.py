@@ -70,10 +70,11 @@ def test_step_by_step_and_back(two_workers: Service) -> None:
             assert reason(other, signed) is None
         assert "default of this service" in pq(service, "show", "--tenant", "moving")
 
-        told = until(
-            lambda: len(json.loads(pq(service, "plan", "--tenant", "moving", "--json"))["summary"]["seen"]) == 5
-        )
-        assert told, "what every worker has verified is in the plan"
+        def counted() -> bool:
+            seen = client.get("policy/moving/plan").good()["summary"]["seen"]
+            return {sighting["kid"]: sighting["count"] for sighting in seen} == dict.fromkeys(kids, 2)
+
+        assert until(counted), "what every worker has verified is in the plan"
         plan = json.loads(pq(service, "plan", "--tenant", "moving", "--json"))
         assert sorted(kid for change in plan["changes"] for kid in change["refused"]) == sorted(kids)
         assert {seen["kid"]: seen["count"] for seen in plan["summary"]["seen"]} == dict.fromkeys(kids, 2)
