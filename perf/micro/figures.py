@@ -12,11 +12,12 @@ from perf.micro.cells import CellLaps, Lane, Lap, Memory
 
 
 class Ratio(msgspec.Struct, frozen=True):
-    """A ratio and the bounds that hold its true value with about 95 % confidence."""
+    """A ratio and the bounds that hold its true value with about 95 % confidence, given six rounds or more."""
 
     value: float
     low: float
     high: float
+    rounds: int
 
 
 class LaneFigures(msgspec.Struct, frozen=True):
@@ -127,7 +128,7 @@ def percentile(ordered: Sequence[float], rank: int) -> float:
 def side_by_side(above: Sequence[Lap], below: Sequence[Lap], measure: Callable[[Lap], float]) -> Ratio:
     """The median of the rounds' ratios: what disturbs a round disturbs both of its laps, and outliers do not count."""
     ratios = [measure(a) / measure(b) for a, b in zip(above, below, strict=True)]
-    return Ratio(statistics.median(ratios), *_median_bounds(sorted(ratios)))
+    return Ratio(statistics.median(ratios), *_median_bounds(sorted(ratios)), len(ratios))
 
 
 def of_means(above: Sequence[Lap], below: Sequence[Lap]) -> Ratio:
@@ -135,7 +136,7 @@ def of_means(above: Sequence[Lap], below: Sequence[Lap]) -> Ratio:
     cannot be repeated, so that it is the means over many signatures that compare."""
     value = _mean(above) / _mean(below)
     error = 2 * math.sqrt(_relative_error(above) ** 2 + _relative_error(below) ** 2)
-    return Ratio(value, value * max(0.0, 1 - error), value * (1 + error))
+    return Ratio(value, value * max(0.0, 1 - error), value * (1 + error), len(above))
 
 
 def _mean(laps: Iterable[Lap]) -> float:

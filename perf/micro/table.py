@@ -28,7 +28,7 @@ x C loop: processor time by that of the same calls in C; at most {FLOOR_LIMIT} w
 at least {SCALING_LIMIT} wanted from batch {SCALING_FROM_BATCH} on. (C): what the C loop reaches.
 x pyca: how much less processor time than pyca/cryptography, one operation a call.
 blocks, bytes: Python allocations that live in the result, an operation (tracemalloc).
-A question mark: the limit is within the bounds of what was measured; a longer run tells."""
+A question mark: too few rounds, or the limit is within the bounds of what was measured; a longer run tells."""
 
 
 def render(results: Results) -> str:

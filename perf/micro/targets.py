@@ -13,6 +13,7 @@ FLOOR_LIMIT = 1.05
 FLOOR_FROM_BATCH = 8
 SCALING_LIMIT = 1.9
 SCALING_FROM_BATCH = 256
+ENOUGH_ROUNDS = 6
 PYCA_LIMITS = {("sign", "ed25519"): 1.7, ("sign", "ml-dsa-65"): 6.5, ("verify", "ml-dsa-65"): 3.3}
 
 
@@ -20,7 +21,7 @@ class Verdict(msgspec.Struct, frozen=True):
     """
     :ivar target: ``floor``: at most so many times the C loop; ``scaling``: at least so much on two threads; ``pyca``:
         at least so many times as fast as pyca/cryptography.
-    :ivar sure: the limit is outside the ratio's bounds.
+    :ivar sure: the limit is outside the ratio's bounds, and these are of enough rounds to say so.
     :ivar floor: for ``scaling``, what the C loop reached in the same rounds.
     """
 
@@ -65,12 +66,13 @@ def pyca_verdict(cells: Sequence[CellFigures], operation: str, suite: str) -> Ve
     halves = [n * (cell.pyca.high - cell.pyca.low) / 2 for n, cell in zip(rounds, found, strict=True)]
     half = math.hypot(*halves) / sum(rounds)
     limit = PYCA_LIMITS[operation, suite]
-    ratio = Ratio(value, value - half, value + half)
+    ratio = Ratio(value, value - half, value + half, sum(rounds))
     return _verdict("pyca", f"{operation} {suite} batches", limit, ratio, value >= limit)
 
 
 def _verdict(target: str, where: str, limit: float, ratio: Ratio, met: bool) -> Verdict:
-    return Verdict(target, where, limit, ratio, met, not ratio.low <= limit <= ratio.high)
+    sure = ratio.rounds >= ENOUGH_ROUNDS and not ratio.low <= limit <= ratio.high
+    return Verdict(target, where, limit, ratio, met, sure)
 
 
 def _name(cell: CellFigures) -> str:

@@ -40,15 +40,15 @@ def test_percentiles_are_values_that_were_measured() -> None:
 def test_ratios_compare_the_laps_of_one_round() -> None:
     # The machine is twice as slow in the second round, and the core is disturbed in the third.
     found = figures(cell(laps(11, 22, 90), laps(10, 20, 10), laps(6, 12, 6), laps(33, 66, 33)))
-    assert found.to_floor == Ratio(1.1, 1.1, 9.0)
+    assert found.to_floor == Ratio(1.1, 1.1, 9.0, rounds=3)
     core = found.lane("core")
     assert core is not None
     assert (core.calls, core.p50, core.p99) == (3, 22, 90)
 
 
 def test_targets_are_judged_plainly() -> None:
-    good = figures(cell(laps(10, 10, 10), laps(10, 10, 10), laps(5, 5, 5), laps(20, 20, 20)))
-    bad = figures(cell(laps(11, 11, 11), laps(10, 10, 10), laps(6, 6, 6), laps(12, 12, 12)))
+    good = figures(cell(*(laps(*[each] * 6) for each in (10, 10, 5, 20))))
+    bad = figures(cell(*(laps(*[each] * 6) for each in (11, 10, 6, 12))))
     assert [(v.target, v.met, v.sure) for v in judge([good])] == [
         ("floor", True, True),
         ("scaling", True, True),
@@ -59,6 +59,8 @@ def test_targets_are_judged_plainly() -> None:
         ("scaling", False, True),
         ("pyca", False, True),
     ]
+    short = figures(cell(*(laps(each) for each in (10, 10, 5, 20))))
+    assert {(v.met, v.sure) for v in judge([short])} == {(True, False)}, "one round proves nothing"
     single = figures(cell(laps(11), laps(10), laps(6), laps(12), batch=1))
     assert judge([single]) == []
 
