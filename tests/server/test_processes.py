@@ -195,7 +195,7 @@ def test_stopping_finishes_what_is_in_flight_and_refuses_the_rest(tmp_path: Path
             assert b'"sigs"' in answer[1]
             assert client.wait_closed()
             assert client.goaway == 0
-        assert service.process.wait(3) == 0
+        assert service.process.wait(10) == 0
 
 
 def test_stopping_has_an_end(tmp_path: Path) -> None:
