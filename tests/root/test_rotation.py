@@ -162,6 +162,7 @@ def test_a_rotation_to_another_seal_that_was_done_already_says_so(place: Place, 
     assert target.exists()
 
 
+@pytest.mark.timeout(count(120, 600))
 @pytest.mark.parametrize(
     "seals",
     [
@@ -182,7 +183,7 @@ def test_killed_at_any_moment_every_key_is_there(tmp_path: Path, seals: list[str
         ],
         capture_output=True,
         text=True,
-        timeout=110,
+        timeout=count(110, 590),
         check=False,
         cwd=Path(__file__).parents[2],
     )
