@@ -14,6 +14,8 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import IO
 
+import pytest
+
 from ron_kms.model import Kid
 from ron_kms.service.due import DESTROY
 from ron_kms.service.local import LocalKms
@@ -107,28 +109,30 @@ def crasher(place: Place) -> Iterator[tuple[IO[str], IO[str]]]:
             process.kill()
 
 
+@pytest.mark.timeout(count(120, 900))
 def test_killed_while_it_creates_rotates_and_destroys(place: Place) -> None:
     chance = random.Random(11)
     ledger = Ledger()
-    asked = 0
     with crasher(place) as (orders, told):
         for seed in range(count(25, 200)):
             orders.write(f"{seed}\n")
             pid = int(told.readline().split()[1])
-            pending = told.readline().split()
-            # From the first moment of its first change to many changes later.
-            time.sleep(chance.random() ** 2 * 0.08)
+            # In the middle of what it asks for first, or of what comes a few changes later.
+            lines = [told.readline() for _ in range(chance.randrange(1, 16))]
+            time.sleep(chance.random() * 0.005)
             os.kill(pid, signal.SIGKILL)
-            while (words := told.readline().split()) != ["dead"]:
-                asked += 1
-                if words[0] == "ask":
-                    pending = words
-                else:
-                    ledger.did(pending[1], words[1])
-                    pending = []
+            while lines[-1] != "dead\n":
+                lines.append(told.readline())
+            pending: list[str] = []
+            for line in lines[:-1]:
+                match line.split():
+                    case ["ask", *asked]:
+                        pending = asked
+                    case ["did", name]:
+                        ledger.did(pending[0], name)
+                        pending = []
             with place.open() as kms:
                 if pending:
-                    ledger.repeat(kms, *pending[1:])
+                    ledger.repeat(kms, *pending)
                 ledger.check(kms, place)
-    assert asked > count(25, 200)
     assert ledger.destroyed

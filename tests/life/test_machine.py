@@ -8,6 +8,7 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
+import pytest
 from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import Bundle, RuleBasedStateMachine, invariant, precondition, rule
@@ -240,4 +241,5 @@ class Life(RuleBasedStateMachine):
 
 
 TestLife = Life.TestCase
-TestLife.settings = settings(max_examples=count(20, 400), stateful_step_count=count(40, 60), deadline=None)
+TestLife.pytestmark = [pytest.mark.timeout(count(120, 1800))]  # type: ignore[attr-defined]
+TestLife.settings = settings(max_examples=count(10, 300), stateful_step_count=count(30, 60), deadline=None)
