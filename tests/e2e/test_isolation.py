@@ -18,6 +18,16 @@ CALLS: dict[str, Callable[[Client, str], Answer]] = {
     "sign": lambda client, kid: client.post("sign", kid=kid, digest=DIGEST),
     "sign newest": lambda client, kid: client.post("sign", kid=kid[:-3], digest=DIGEST),
     "verify": lambda client, kid: client.post("verify", kid=kid, digest=DIGEST, sigs=[]),
+    "rotate": lambda client, kid: client.post("rotate", kid=kid),
+    "rotate key": lambda client, kid: client.call("POST", f"/v1/kms/keys/{kid[:-3]}/rotate"),
+    "update": lambda client, kid: client.call(
+        "PATCH", f"/v1/kms/keys/{kid[:-3]}", {"labels": {}}, headers={"if-match": "*"}
+    ),
+    "update version": lambda client, kid: client.call(
+        "PATCH", f"/v1/kms/keys/{kid[:-3]}/versions/1", {"state": "disabled"}, headers={"if-match": '"1"'}
+    ),
+    "destroy": lambda client, kid: client.call("DELETE", f"/v1/kms/keys/{kid[:-3]}"),
+    "restore": lambda client, kid: client.call("POST", f"/v1/kms/keys/{kid[:-3]}/restore"),
 }
 
 

@@ -97,12 +97,13 @@ class Life(RuleBasedStateMachine):
 
     @rule(name=keys, suite=st.none() | st.sampled_from(SUITES))
     def rotate(self, name: str, suite: str | None) -> None:
+        """None stands for the suite that the key has."""
         key = self.model[name]
         present = key.versions[-1].suite
-        wanted = suite or present
+        wanted = present if suite is None else suite
         forward = all(new >= old for old, new in zip(STRENGTH[present], STRENGTH[wanted], strict=True))
         expected = "KeyDisabled" if key.state != "enabled" else "ok" if forward else "PolicyRefused"
-        self.told(lambda: self.kms.rotate(name, suite=suite), expected)
+        self.told(lambda: self.kms.rotate(name, suite=wanted), expected)
         if expected == "ok":
             key.versions.append(Version(wanted))
             key.revision += 1
