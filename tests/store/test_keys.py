@@ -127,6 +127,8 @@ def test_a_page_of_many_keys_reads_only_that_page(store: Store, place: Place) ->
             lambda c: keys.list_keys(c, store.rows, ("acme", "audit"), genuine[10], 10),
             lambda c: keys.load_version(c, store.rows, genuine[10]),
             lambda c: keys.load_key(c, store.rows, genuine[10]),
+            lambda c: keys.due_rotations(c, NOW, 10),
+            lambda c: keys.due_destructions(c, NOW, 10),
         ]
         return [store.database.read(lambda c, job=job: steps(c, job)).result() for job in jobs]
 
@@ -156,12 +158,14 @@ def test_reading_uses_indexes_only(store: Store) -> None:
         driver.set_trace_callback(statements.append)
         keys.load_version(connection, store.rows, kid)
         keys.load_key(connection, store.rows, kid)
+        keys.due_rotations(connection, NOW, 10)
+        keys.due_destructions(connection, NOW, 10)
         keys.load_version(connection, store.rows, kid._replace(uuid=new_uuid()))
         for prefix in ((), ("acme",), ("acme", "audit"), kid[:3]):
             keys.list_keys(connection, store.rows, prefix, None, 10)
             keys.list_keys(connection, store.rows, prefix, kid, 10)
         driver.set_trace_callback(None)
-        assert len(statements) == 11
+        assert len(statements) == 14
         for statement in statements:
             plans.extend(row[3] for row in driver.execute(f"EXPLAIN QUERY PLAN {statement}"))
 

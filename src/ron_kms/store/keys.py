@@ -144,11 +144,15 @@ def due_rotations(connection: Connection, now: datetime, limit: int) -> list[Kid
 
 
 def due_destructions(connection: Connection, now: datetime, limit: int) -> list[Kid]:
-    """Names of keys of which something is due to be destroyed. They are hints: nothing of them is proven yet."""
-    versions = select(KEY_VERSIONS.c.uuid).where(KEY_VERSIONS.c.destroy_at <= stored_time(now))
-    whole = select(KEYS.c.uuid).where(KEYS.c.destroy_at <= stored_time(now))
-    due = select(*_NAME).where(KEYS.c.uuid.in_(versions.union(whole).limit(limit)))
-    return [Kid(*row) for row in connection.execute(due)]
+    """Names of keys of which something is due to be destroyed, the longest overdue first. They are hints: nothing of
+    them is proven yet."""
+    found: list[tuple[Any, ...]] = []
+    for column in (KEY_VERSIONS.c.destroy_at, KEYS.c.destroy_at):
+        due = select(column, *_NAME).where(column <= stored_time(now)).order_by(column).limit(limit)
+        if column.table is KEY_VERSIONS:
+            due = due.join_from(KEY_VERSIONS, KEYS, _SAME_KEY)
+        found += map(tuple, connection.execute(due))
+    return list(dict.fromkeys(Kid(*row[1:]) for row in sorted(found)))[:limit]
 
 
 def _key_of(connection: Connection, rows: Rows, kid: Kid, row: Row[Any] | None) -> Key | None:

@@ -100,12 +100,13 @@ function example(text) {
 
 const inShell = (text) => `'${text.replaceAll("'", "'\\''")}'`;
 
-function curl(path, method, operation) {
+function curl(path, method, operation, parameters) {
   const http2 = location.protocol === "https:" ? "--http2" : "--http2-prior-knowledge";
   const content = operation.requestBody?.content["application/json"];
   const lines = [
     `curl -s ${http2} -X ${method}`,
     `-H "Authorization: Bearer $(cat admin.token)"`,
+    ...parameters.filter((item) => item.in === "header" && item.required).map((item) => `-H ${inShell(`${item.name}: ${item.schema.examples[0]}`)}`),
     ...(content ? ["-H 'Content-Type: application/json'", `-d ${inShell(JSON.stringify(content.example))}`] : []),
     inShell(location.origin + path),
   ];
@@ -128,7 +129,7 @@ function operationOf(path, method, operation, components) {
     table(parameters.map((item) => fieldRow(item.name, { ...item.schema, description: item.description },
       item.required, item.in)), "Name", "Type", "Meaning"),
     request ? [el("h3", {}, "Body: ", typeOf(request)), fieldsOf(resolve(request))] : null,
-    el("h3", {}, "Example"), example(curl(path, method, operation)),
+    el("h3", {}, "Example"), example(curl(path, method, operation, parameters)),
     el("h3", {}, `Answer ${good}: `, typeOf(answer.schema)), fieldsOf(resolve(answer.schema)),
     answer.example === undefined ? null : el("p"), answer.example === undefined ? null : example(JSON.stringify(answer.example, null, 2)),
     el("p", { class: "soft" }, "Errors: ", errors.flatMap(([status, item], at) => [
