@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from concurrent.futures import Future
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 import ron_kms
+from ron_kms.errors import StoreUnavailable
 from ron_kms.service.local import LocalKms
 from ron_kms.service.sign import SignAnswer
 
@@ -113,3 +116,46 @@ def test_outside_the_window_nothing_is_taken_back(kms: LocalKms, seconds: float)
     kms.set_policy("acme", phase=2)
     assert _verify(kms, _signed(kms, "ed25519")) == "pq_policy"
     assert kms.policy("acme").mode == "and"
+
+
+def test_a_version_made_while_the_step_is_planned_is_named(kms: LocalKms) -> None:
+    """Keys are read page by page before the policy is written; what comes in between is caught up with."""
+    early = _signed(kms, "ed25519")
+    database = kms._kms.database
+    write = database.write
+    meanwhile: list[SignAnswer] = []
+
+    def late(job: Any) -> Any:
+        database.write = write  # type: ignore[method-assign]
+        meanwhile.append(_signed(kms, "ed25519"))
+        meanwhile.append(_signed(kms, "ed25519", "other"))
+        kms.rotate(early.kid, suite="ed25519")
+        meanwhile.append(kms.sign(early.kid.partition("#")[0], digest=DIGEST))
+        return write(job)
+
+    database.write = late  # type: ignore[method-assign]
+    kms.set_policy("acme", phase=2)
+    assert len(meanwhile) == 3
+    for signed in (early, meanwhile[0], meanwhile[2]):
+        assert _verify(kms, signed) == "pq_policy"
+    assert _verify(kms, meanwhile[1]) is None
+    assert kms.policy("acme").mode == "and"
+
+
+def test_verify_goes_on_where_a_rollback_cannot_be_stored(kms: LocalKms) -> None:
+    kms.set_policy("acme", phase=2)
+    surprise = _signed(kms, "ed25519")
+    database = kms._kms.database
+    write = database.write
+
+    def away(job: Any) -> Any:
+        future: Future[Any] = Future()
+        future.set_exception(StoreUnavailable("away"))
+        return future
+
+    database.write = away  # type: ignore[method-assign]
+    assert _verify(kms, surprise) == "pq_policy"
+    assert kms.policy("acme").mode == "and"
+    database.write = write  # type: ignore[method-assign]
+    assert _verify(kms, surprise) == "pq_policy", "the next refusal tries again"
+    assert kms.policy("acme").rolled_back_by == surprise.kid

@@ -61,8 +61,8 @@ class RecentCounter:
             )
             self._lost, self._since = before.lost, before.since
 
-    def note(self, kid: str, phase: int, reason: Reason) -> None:
-        """A signature by this version was accepted, which this phase would refuse."""
+    def note(self, kid: str, phase: int, reason: Reason, count: int = 1) -> None:
+        """So many signatures by this version were accepted, which this phase would refuse."""
         name = (kid, phase, reason)
         with self._lock:
             sighting = self._seen.get(name)
@@ -73,7 +73,7 @@ class RecentCounter:
                     self._lost += 1
             else:
                 self._seen.move_to_end(name)
-            sighting.count += 1
+            sighting.count += count
             sighting.last = time.time()
             self._changed = True
 

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import logging
 from datetime import UTC, datetime, timedelta
 
-import structlog
+from blake3 import blake3
 
 from ron_kms.errors import KmsError
 from ron_kms.model import Kid, Policy
@@ -12,7 +13,7 @@ from ron_kms.service.kms import Kms
 from ron_kms.store.database import Connection
 from ron_kms.store.policies import load_named, load_policy, save_policy
 
-log = structlog.get_logger("ron_kms.policy")
+_log = logging.getLogger(__name__)
 
 
 async def roll_back(kms: Kms, policy: Policy, kid: Kid) -> None:
@@ -30,17 +31,17 @@ async def roll_back(kms: Kms, policy: Policy, kid: Kid) -> None:
             return
         mine = await kms.wait(kms.database.write(lambda connection: _write(kms, connection, policy, kid, now)))
     except KmsError as error:
-        log.error("a policy could not be rolled back", tenant=kid.tenant, code=error.code)
+        _log.error("the policy of tenant %s could not be rolled back: %s", kid.tenant, error.message)
         return
     kms.policies.forget((kid.tenant,))
     if not mine:
         return
     kms.metrics.rolled_back()
-    log.warning(
-        "a policy was rolled back to 'or': it refused a valid signature that its plan had not named",
-        tenant=kid.tenant,
-        phase=policy.phase,
-        cause=str(kid),
+    _log.warning(
+        "the policy of tenant %s was rolled back to 'or': it refused a valid signature by a version that its plan had"
+        " not named, of key %s; 'ron-kms pq show' names it",
+        kid.tenant,
+        blake3(kid.key.encode()).hexdigest()[:8],
     )
 
 

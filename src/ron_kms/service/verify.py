@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from typing import Annotated, Literal, NamedTuple
 
 from msgspec import UNSET, Meta, UnsetType
@@ -204,16 +205,19 @@ def _strictest(verdict: Verdict) -> Literal["or", "and", "pq_only"] | UnsetType:
 
 async def _follow_up(kms: Kms, results: list[_Judged]) -> None:
     """Count what was refused and what a later phase would refuse; roll back a step that broke what it had not named."""
+    weak: Counter[tuple[Kid, Verdict]] = Counter()
     for answer, verdict, entry, policy in results:
         if answer.details.reason is not UNSET:
             kms.metrics.reject(answer.details.reason)
         if verdict is None or answer.details.satisfied_mode == "and":
             continue
         if answer.ok:
-            for phase, reason in broken_by(verdict):
-                kms.recent.note(str(entry.kid), phase, reason)
+            weak[entry.kid, verdict] += 1
         elif rolls_back(policy, entry.kid.uuid, refusal(verdict, mode_of(policy, entry.kid.uuid))):
             await roll_back(kms, policy, entry.kid)
+    for (kid, verdict), count in weak.items():
+        for phase, reason in broken_by(verdict):
+            kms.recent.note(str(kid), phase, reason, count)
 
 
 def _governed(_: VerifyItem) -> bool:
