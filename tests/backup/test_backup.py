@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 from blake3 import blake3
 
-from ron_kms.errors import ConfigurationError, KmsError
+from ron_kms.errors import ConfigurationError, KmsError, StoreCorrupt
 from ron_kms.store import changes, keys
 from ron_kms.store.backup import COPY, MANIFEST, back_up, check_backup
 from ron_kms.store.bootstrap import Store, open_store
@@ -143,7 +143,17 @@ def test_what_fails_leaves_nothing(tmp_path: Path) -> None:
     assert {path.name for path in tmp_path.iterdir()} == {"data"}
 
 
-@pytest.mark.parametrize("what", ["flip", "cut", "missing", "manifest", "format", "no manifest"])
+def test_an_edited_root_row_is_not_passed_on(tmp_path: Path) -> None:
+    place = place_with(tmp_path, 1)
+    store = place.open()
+    store.database.write(lambda c: c.exec_driver_sql("UPDATE root SET root_id = '\x1b[2J'").close()).result()
+    store.close()
+    with pytest.raises(StoreCorrupt, match="root"):
+        back_up(place.url, tmp_path / "backup")
+    assert not (tmp_path / "backup").exists()
+
+
+@pytest.mark.parametrize("what", ["flip", "cut", "missing", "manifest", "root id", "format", "no manifest"])
 def test_a_backup_that_was_changed_is_told(tmp_path: Path, what: str) -> None:
     place = place_with(tmp_path, 1)
     target = tmp_path / "backup"
@@ -160,6 +170,8 @@ def test_a_backup_that_was_changed_is_told(tmp_path: Path, what: str) -> None:
             copy.unlink()
         case "manifest":
             note.write_text("{}")
+        case "root id":
+            note.write_text(note.read_text().replace('"root_id": "', '"root_id": "\\u001b['))
         case "format":
             note.write_text(note.read_text().replace('"format": 1', '"format": 2'))
         case _:

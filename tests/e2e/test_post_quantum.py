@@ -15,6 +15,7 @@ import pytest
 
 from tests.e2e.service import Service
 from tests.e2e.wire import Client, narrowed
+from tests.server.certificates import Authority
 
 COMMAND = Path(sys.executable).with_name("ron-kms")
 DIGEST = "E5rDicao8w/G1ngXjluE8fLAw8FJge9WaaMSgbxfoeA="
@@ -179,3 +180,28 @@ def test_who_may_set_a_policy(service: Service) -> None:
 )
 def test_faults_are_told_in_words(service: Service, arguments: list[str], says: str) -> None:
     assert says in pq(service, *arguments, succeeds=False)
+
+
+def test_over_tls_with_a_client_certificate(data_dir: Path, tmp_path: Path) -> None:
+    authority = Authority(tmp_path)
+    cert, key = authority.issue("server")
+    own = [str(path) for path in authority.issue("client")]
+    with Service(data_dir, tls_cert=cert, tls_key=key, tls_client_ca=authority.path) as service:
+        trusting = ["--ca", str(authority.path), "--cert", own[0], "--key", own[1]]
+        assert "phase 1" in pq(service, "show", "--tenant", "acme", *trusting)
+        assert "cannot be trusted" in pq(service, "show", "--tenant", "acme", succeeds=False)
+        refused = pq(service, "show", "--tenant", "acme", "--ca", str(authority.path), succeeds=False)
+        assert refused.startswith("ron-kms: ")
+        missing = pq(service, "show", "--tenant", "acme", "--ca", "/nonexistent.pem", succeeds=False)
+        assert missing.startswith("ron-kms: ")
+
+
+def test_an_interrupted_advance_goes_on_where_it_was(service: Service) -> None:
+    with service.client() as client:
+        pq(service, "set", "--tenant", "again", "--phase", "0")
+        kids = [client.create(tenant="again").partition("#")[0] for _ in range(6)]
+        for kid in kids[:3]:  # as far as it had come
+            client.post("rotate", kid=kid, suite="hybrid").good()
+        pq(service, "advance", "--tenant", "again", "--yes")
+        assert [client.get(f"keys/{kid}").good()["newest"] for kid in kids] == [2] * 6, "none is rotated twice"
+        assert client.get("policy/again").good()["phase"] == 1

@@ -4,15 +4,20 @@ from __future__ import annotations
 
 import random
 import threading
-from collections.abc import Iterator
+import time
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from typing import Any, NamedTuple
+from functools import partial
+from typing import Any, NamedTuple, TypeVar
 
 import pytest
 
+from ron_kms.errors import StoreUnavailable
 from ron_kms.service.local import LocalKms
 from ron_kms.service.schema import TrackSignature
 from tests.counts import count
+
+T = TypeVar("T")
 
 TENANTS = [f"tenant{n:02}" for n in range(20)]
 KEYS = count(80, 2000) // len(TENANTS)
@@ -37,6 +42,16 @@ class Signed(NamedTuple):
         return self.kid.partition("/")[0]
 
 
+def patient(call: Callable[[], T]) -> T:
+    """Try again where the service says that it may succeed later, as it does on a machine too busy to be fresh."""
+    for _ in range(100):
+        try:
+            return call()
+        except StoreUnavailable:
+            time.sleep(0.1)
+    return call()
+
+
 class World:
     """What clients and operator know, and what went wrong."""
 
@@ -54,8 +69,10 @@ class World:
     def sign(self, keys: list[str], rng: random.Random) -> list[Signed]:
         items = [{"kid": key, "digest": rng.randbytes(32)} for key in keys]
         found = []
-        for item, result in zip(items, self.kms.sign_batch(items), strict=True):
-            if result.error:
+        for item, result in zip(items, patient(lambda: self.kms.sign_batch(items)), strict=True):
+            if result.error and result.error.retryable:
+                found += self.sign([str(item["kid"])], rng)
+            elif result.error:
                 self.wrong.append(f"{item['kid']} did not sign: {result.error.code}")
             else:
                 found.append(Signed(str(result.kid), item["digest"], list(result.sigs or ())))
@@ -121,7 +138,8 @@ class World:
         self.named |= named
         for change in plan.changes:
             if change.becomes:
-                self.kms.rotate(change.kid, suite=str(change.becomes))
+                suite = str(change.becomes)
+                patient(partial(self.kms.rotate, change.kid, suite=suite))
         for i, one in enumerate(self.archive):
             if one.kid in named:
                 [self.archive[i]] = self.sign([one.key], random.Random(i))

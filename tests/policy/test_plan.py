@@ -75,6 +75,15 @@ def test_the_share_of_a_step(kms: LocalKms) -> None:
     assert {kid for change in rest.changes for kid in change.refused or ()} == {f"{kid}#v1" for kid in kids} - planned
 
 
+def test_what_an_operator_has_stopped_is_not_rotated(kms: LocalKms) -> None:
+    disabled, going, alive = (_key(kms, "ed25519") for _ in range(3))
+    kms.set_state(f"{disabled}#v1", "disabled")
+    kms.destroy(going)
+    changes = {change.kid: change for change in kms.plan_policy("acme").changes}
+    assert {kid for kid, change in changes.items() if change.becomes} == {f"{alive}#v1"}
+    assert len(changes) == 3, "their old signatures would be refused all the same"
+
+
 def test_pages(kms: LocalKms) -> None:
     kids = sorted(_key(kms, "ed25519") for _ in range(7))
     first = kms.plan_policy("acme", limit=3)

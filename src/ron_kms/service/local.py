@@ -17,15 +17,9 @@ from ron_kms.crypto.signing import Mode
 from ron_kms.keys.life import Settable
 from ron_kms.metrics import Metrics
 from ron_kms.model import Caller, Kid, Use, new_uuid
+from ron_kms.service import destroy as destroying
+from ron_kms.service import update as updating
 from ron_kms.service.create import CreateRequest, create
-from ron_kms.service.destroy import (
-    DestroyKeyRequest,
-    DestroyVersionRequest,
-    destroy_key,
-    destroy_version,
-    restore_key,
-    restore_version,
-)
 from ron_kms.service.due import JOBS
 from ron_kms.service.operation import Context
 from ron_kms.service.plan import PlanAnswer, PlanRequest, plan
@@ -58,14 +52,7 @@ from ron_kms.service.unwrap import (
     unwrap,
     unwrap_many,
 )
-from ron_kms.service.update import (
-    KeyAnswer,
-    UpdateKeyRequest,
-    UpdateVersionRequest,
-    VersionAnswer,
-    update_key,
-    update_version,
-)
+from ron_kms.service.update import KeyAnswer, VersionAnswer
 from ron_kms.service.verify import (
     VerifyAnswer,
     VerifyBatchRequest,
@@ -184,7 +171,7 @@ class LocalKms:
             "labels": labels,
             "policy_hints": policy_hints,
         }
-        return _run(update_key(self._kms, _context(if_match), request_with(UpdateKeyRequest, fields)))
+        return _run(updating.update_key(self._kms, _context(if_match), request_with(updating.UpdateKeyRequest, fields)))
 
     def set_state(self, kid: str, state: Settable, *, if_match: str = "*") -> VersionAnswer:
         """Enable or disable the version that ``kid`` names, or mark it as compromised, which is final.
@@ -194,7 +181,9 @@ class LocalKms:
         :raises Conflict: the state does not follow the present one.
         """
         fields = {**_path(Kid.parse(kid)), "state": state}
-        return _run(update_version(self._kms, _context(if_match), request_of(UpdateVersionRequest, fields)))
+        return _run(
+            updating.update_version(self._kms, _context(if_match), request_of(updating.UpdateVersionRequest, fields))
+        )
 
     def destroy(
         self, kid: str, *, window_seconds: int | None = None, op_id: str | None = None
@@ -208,8 +197,10 @@ class LocalKms:
         name = Kid.parse(kid)
         fields = {**_path(name), "window_seconds": window_seconds, "op_id": op_id}
         if name.version is None:
-            return _run(destroy_key(self._kms, _context(), request_of(DestroyKeyRequest, fields)))
-        return _run(destroy_version(self._kms, _context(), request_of(DestroyVersionRequest, fields)))
+            key = request_of(destroying.DestroyKeyRequest, fields)
+            return _run(destroying.destroy_key(self._kms, _context(), key))
+        version = request_of(destroying.DestroyVersionRequest, fields)
+        return _run(destroying.destroy_version(self._kms, _context(), version))
 
     def restore(self, kid: str) -> KeyAnswer | VersionAnswer:
         """Take the destruction of a version or of a whole key back.
@@ -218,8 +209,8 @@ class LocalKms:
         """
         name = Kid.parse(kid)
         if name.version is None:
-            return _run(restore_key(self._kms, _context(), request_of(KeyPath, _path(name))))
-        return _run(restore_version(self._kms, _context(), request_of(VersionPath, _path(name))))
+            return _run(destroying.restore_key(self._kms, _context(), request_of(KeyPath, _path(name))))
+        return _run(destroying.restore_version(self._kms, _context(), request_of(VersionPath, _path(name))))
 
     def sign(self, kid: str, *, digest: bytes | None = None, message: bytes | None = None) -> SignAnswer:
         """Sign exactly one of a BLAKE3-256 digest (32 bytes) and a message, with the key's newest version.

@@ -142,7 +142,7 @@ def effect(key: Standing, now: Policy, step: Policy) -> PlannedKey | None:
     """What a step does to one key; None where that is nothing."""
     uuid = key.kid.uuid
     becomes: str | UnsetType = UNSET
-    if not key.going and within(step.rollout_percent, uuid):
+    if not key.still and within(step.rollout_percent, uuid):
         suite = suite_for(step.phase, key.use, SUITES[key.suite])
         becomes = suite.name if suite.name != key.suite else UNSET
     refused = phase_of(now, uuid) < AND <= phase_of(step, uuid) and bool(key.among)

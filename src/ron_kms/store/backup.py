@@ -6,22 +6,26 @@ The root key is not in it, and making one needs no root key: rows are copied as 
 from __future__ import annotations
 
 import os
+import re
 import secrets
 import shutil
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Annotated
 
 import msgspec
 from blake3 import blake3
 from sqlalchemy import func, select
 
-from ron_kms.errors import ConfigurationError, KmsError
-from ron_kms.store.schema import CHANGES, ROOT
+from ron_kms.errors import ConfigurationError, KmsError, StoreCorrupt
+from ron_kms.store.root import root_id, root_row
+from ron_kms.store.schema import CHANGES
 from ron_kms.store.sqlite import copy_store, database_path, resting
 
 MANIFEST = "manifest.json"
 COPY = "ron-kms.db"
 _FORMAT = 1
+_ROOT_ID = re.compile("[0-9a-f]{16}")
 _MOST_BYTES = 64 * 1024
 """Of a manifest."""
 
@@ -39,7 +43,7 @@ class Manifest(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
     format: int
     made: datetime
-    root_id: str
+    root_id: Annotated[str, msgspec.Meta(pattern=f"^{_ROOT_ID.pattern}$")]
     changes: int
     files: tuple[File, ...]
 
@@ -102,11 +106,13 @@ def _fill(path: Path, fresh: Path) -> Manifest:
     copy_store(path, copy)
     _sync(copy)
     with resting(copy) as connection:
-        root_id = connection.execute(select(ROOT.c.root_id)).scalar()
+        row = root_row(connection)
         changes = connection.execute(select(func.max(CHANGES.c.n))).scalar() or 0
-    if root_id is None:
+    if row is None:
         raise ConfigurationError("the store was never started: there is nothing to back up")
-    manifest = Manifest(_FORMAT, datetime.now(UTC), str(root_id), int(changes), (_describe(copy),))
+    if not _ROOT_ID.fullmatch(root_id(row)):
+        raise StoreCorrupt("row 1 of table root does not name a root key: it was changed outside ron-kms")
+    manifest = Manifest(_FORMAT, datetime.now(UTC), root_id(row), int(changes), (_describe(copy),))
     note = fresh / MANIFEST
     with open(os.open(note, os.O_CREAT | os.O_EXCL | os.O_WRONLY | os.O_CLOEXEC, 0o600), "wb") as file:  # noqa: PTH123
         file.write(msgspec.json.format(msgspec.json.encode(manifest), indent=2) + b"\n")

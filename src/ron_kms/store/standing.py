@@ -22,7 +22,8 @@ class Standing(NamedTuple):
     :ivar newest: the number of its newest version.
     :ivar suite: of that version.
     :ivar among: its versions with one of the suites asked for, in order.
-    :ivar going: whether it was destroyed or is going to be.
+    :ivar still: whether nothing new is to be made under it: its newest version is not enabled, or the whole key was
+        destroyed or is going to be.
     """
 
     kid: Kid
@@ -30,7 +31,7 @@ class Standing(NamedTuple):
     newest: int
     suite: str
     among: tuple[int, ...]
-    going: bool
+    still: bool
 
 
 def standings(
@@ -78,5 +79,5 @@ def _standing(rows: Rows, found: Iterable[Row[Any]], suites: Collection[str]) ->
         newest=key["newest"],
         suite=versions[-1]["suite"],
         among=tuple(version["number"] for version in versions if version["suite"] in suites),
-        going=key.get("destroyed") is not None or key.get("destroy_at") is not None,
+        still=versions[-1]["state"] != "enabled" or key["destroyed"] is not None or key["destroy_at"] is not None,
     )
