@@ -171,3 +171,13 @@ class RootKeyError(ConfigurationError):
     """The root key is missing, wrong or readable by others; never answered by making a new one over old data."""
 
     code = "RootKeyError"
+
+
+class Restored(ConfigurationError):
+    """The store is not the one that it was before, or an older state of it."""
+
+    code = "Restored"
+    default_hint = (
+        "Put the newer store back; or, if this one is meant to be used from now on and what is missing in it to be"
+        " lost: ron-kms restore accept."
+    )

@@ -9,12 +9,11 @@ from pathlib import Path
 
 import pytest
 
-from ron_kms.errors import StoreCorrupt
+from ron_kms.errors import Restored, StoreCorrupt
 from ron_kms.server.data_dir import DataDirectory
 from ron_kms.server.high_water import MARK, Keeper
 from ron_kms.store import changes
 from ron_kms.store.bootstrap import Store
-from ron_kms.store.high_water import Restored
 from tests.backup.command import done, refused, run
 from tests.server.service import create, serving, until
 from tests.store.sample import Place, add_key

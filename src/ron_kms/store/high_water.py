@@ -13,24 +13,13 @@ import msgspec
 from sqlalchemy import Connection, select
 
 from ron_kms._core import SecretKey
-from ron_kms.errors import ConfigurationError
+from ron_kms.errors import Restored
 from ron_kms.root.handle import StoreKeys
 from ron_kms.store import changes
 from ron_kms.store.rows import Rows
 from ron_kms.store.schema import CHANGES
 
 _FORMAT = 1
-_HINT = (
-    "Put the newer store back; or, if this one is meant to be used from now on and what is missing in it to be lost:"
-    " ron-kms restore accept."
-)
-
-
-class Restored(ConfigurationError):
-    """The store is not the one that it was before, or an older state of it."""
-
-    code = "Restored"
-    default_hint = _HINT
 
 
 class _Mark(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
