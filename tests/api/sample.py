@@ -8,7 +8,7 @@ from typing import Annotated, Any, Literal
 
 import msgspec
 
-from ron_kms.errors import KmsError, NoCapability, Unauthenticated, codes
+from ron_kms.errors import ConfigurationError, InvalidSignature, KmsError, NoCapability, Unauthenticated, codes
 from ron_kms.model import NAME_PATTERN, Caller
 from ron_kms.service.operation import Context, Operation
 
@@ -206,7 +206,5 @@ class Checker:
 
 
 WIRE_CODES: dict[str, type[KmsError]] = {
-    code: error
-    for code, error in codes().items()
-    if code not in ("ConfigurationError", "RootKeyError", "InvalidSignature")
+    code: error for code, error in codes().items() if not issubclass(error, (ConfigurationError, InvalidSignature))
 }
