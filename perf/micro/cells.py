@@ -2,17 +2,34 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from typing import Literal, get_args
+from collections.abc import Iterable, Mapping
+from typing import Literal
 
 import msgspec
 
+from ron_kms.crypto import suites as known
 from ron_kms.crypto.suites import find
 
-Operation = Literal["generate", "sign", "verify"]
+Operation = Literal["generate", "sign", "verify", "wrap", "unwrap", "seal", "open", "load"]
 
-OPERATIONS: tuple[Operation, ...] = get_args(Operation)
-SUITES = ("ed25519", "ml-dsa-44", "ml-dsa-65", "ml-dsa-87", find("sign", "hybrid").name)
+_SIGNING: tuple[Operation, ...] = ("generate", "sign", "verify")
+_WRAPPING: tuple[Operation, ...] = ("wrap", "unwrap")
+_SEALING: tuple[Operation, ...] = ("seal", "open")
+OPERATIONS: Mapping[str, tuple[Operation, ...]] = {
+    "ed25519": (*_SIGNING, "load"),
+    "ml-dsa-44": _SIGNING,
+    "ml-dsa-65": _SIGNING,
+    "ml-dsa-87": _SIGNING,
+    find("sign", "hybrid").name: (*_SIGNING, "load"),
+    "x25519": _WRAPPING,
+    "ml-kem-768": _WRAPPING,
+    "ml-kem-1024": _WRAPPING,
+    find("wrap", "hybrid").name: (*_WRAPPING, "load"),
+    "xchacha20-poly1305": _SEALING,
+    "xaes-256-gcm": _SEALING,
+}
+"""What is measured of each suite."""
+SUITES = tuple(suite for suite in OPERATIONS if known.SUITES[suite].available)
 BATCHES = (1, 8, 64, 256, 1024)
 THROUGH_LIBRARY = ("ed25519", "ml-dsa-65", find("sign", "hybrid").name)
 """Suites that are measured through SigningKey and VerifyKey as well."""
@@ -29,6 +46,11 @@ class Cell(msgspec.Struct, frozen=True):
 
     def __str__(self) -> str:
         return f"{self.operation} {self.suite} batch={self.batch}"
+
+    @property
+    def has_floor(self) -> bool:
+        """Whether the C loop can do this."""
+        return self.operation in _SIGNING
 
     @property
     def calls(self) -> int:
@@ -96,4 +118,4 @@ class Measured(msgspec.Struct):
 
 
 def cells(suites: Iterable[str], batches: Iterable[int]) -> list[Cell]:
-    return [Cell(suite, operation, batch) for suite in suites for operation in OPERATIONS for batch in batches]
+    return [Cell(suite, operation, batch) for suite in suites for operation in OPERATIONS[suite] for batch in batches]

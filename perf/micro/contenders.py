@@ -1,4 +1,4 @@
-"""Who runs in a cell: the core, the C loop, pyca/cryptography, and the library's own classes."""
+"""Who runs in a cell of signatures: the core, the C loop, pyca/cryptography, and the library's own classes."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from typing import Any, NamedTuple, Protocol
 
 from perf.micro.cells import PYCA_CALLS, THROUGH_LIBRARY, Cell, Memory
 from perf.micro.floor import Floor, FloorLane, Span
-from perf.micro.material import MESSAGES, PYCA, Material, signing_key, verify_key
+from perf.micro.material import PYCA, Material, signing_key, verify_key
 from ron_kms import _core
 from ron_kms.crypto.signing import SigningKey, verify_batch
 
@@ -108,20 +108,20 @@ def _nothing() -> None:
     pass
 
 
-def _windows(batch: int, *columns: Sequence[Any]) -> list[list[list[Any]]]:
-    """Every batch that the messages fall into, as a list for each column."""
-    return [[list(column[at : at + batch]) for column in columns] for at in range(0, MESSAGES, batch)]
+def windows(batch: int, *columns: Sequence[Any]) -> list[list[list[Any]]]:
+    """Every batch that the items fall into, as a list for each column."""
+    return [[list(column[at : at + batch]) for column in columns] for at in range(0, len(columns[0]), batch)]
 
 
 def _core_calls(cell: Cell, material: Material) -> list[Call]:
     if cell.operation == "generate":
         return [partial(_core.generate, material.suite.scheme, cell.batch)]
-    windows = _windows(cell.batch, material.messages, material.signatures)
+    batches = windows(cell.batch, material.messages, material.signatures)
     if cell.operation == "sign":
         slots = [material.slot] * cell.batch
-        return [partial(_core.sign, slots, messages) for messages, _ in windows]
+        return [partial(_core.sign, slots, messages) for messages, _ in batches]
     keys = [material.public] * cell.batch
-    return [partial(_core.verify, keys, messages, signatures) for messages, signatures in windows]
+    return [partial(_core.verify, keys, messages, signatures) for messages, signatures in batches]
 
 
 def _library_calls(cell: Cell, material: Material) -> list[Call]:
@@ -134,12 +134,12 @@ def _library_calls(cell: Cell, material: Material) -> list[Call]:
         private = signing_key(material)
         if cell.batch == 1:
             return [partial(private.sign, message) for message in material.messages]
-        return [partial(private.sign_batch, messages) for [messages] in _windows(cell.batch, material.messages)]
+        return [partial(private.sign_batch, messages) for [messages] in windows(cell.batch, material.messages)]
     public = verify_key(material)
     if cell.batch == 1:
         return [partial(public.is_valid, *item) for item in zip(material.messages, pairs, strict=True)]
     items = [(public, *item) for item in zip(material.messages, pairs, strict=True)]
-    return [partial(verify_batch, window) for [window] in _windows(cell.batch, items)]
+    return [partial(verify_batch, window) for [window] in windows(cell.batch, items)]
 
 
 def _pyca_calls(cell: Cell, material: Material) -> list[Call]:

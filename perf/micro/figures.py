@@ -43,12 +43,13 @@ class LaneFigures(msgspec.Struct, frozen=True):
 class CellFigures(msgspec.Struct, frozen=True):
     """
     :ivar replay: the contenders that call liboqs did so with the same random numbers.
-    :ivar to_floor: processor time of the core by that of the C loop, on one thread.
+    :ivar to_floor: processor time of the core by that of the C loop, on one thread; None where C has no such loop.
     :ivar to_floor_two: the same on two threads.
     :ivar scaling: the core's rate on two threads by that on one, time that other processes took left out.
     :ivar scaling_clock: the same on the clock.
     :ivar floor_scaling: what the C loop reaches, time that other processes took left out.
-    :ivar pyca: processor time of pyca/cryptography by that of the core.
+    :ivar pyca: processor time of pyca/cryptography by that of the core; None where it has nothing alike.
+    :ivar pynacl: the same of PyNaCl, where it is compared instead.
     :ivar library_to_floor: as ``to_floor``, through SigningKey and VerifyKey.
     """
 
@@ -57,12 +58,13 @@ class CellFigures(msgspec.Struct, frozen=True):
     batch: int
     replay: bool
     lanes: tuple[LaneFigures, ...]
-    to_floor: Ratio
-    to_floor_two: Ratio
+    to_floor: Ratio | None
+    to_floor_two: Ratio | None
     scaling: Ratio
     scaling_clock: Ratio
-    floor_scaling: Ratio
-    pyca: Ratio
+    floor_scaling: Ratio | None
+    pyca: Ratio | None
+    pynacl: Ratio | None
     library_to_floor: Ratio | None
 
     def lane(self, contender: str, threads: int = 1) -> LaneFigures | None:
@@ -72,21 +74,22 @@ class CellFigures(msgspec.Struct, frozen=True):
 def figures(measured: CellLaps) -> CellFigures:
     """Everything about one cell."""
     laps = {(lane.contender, lane.threads): lane.laps for lane in measured.lanes}
-    core, core_two, floor, floor_two = laps["core", 1], laps["core", 2], laps["floor", 1], laps["floor", 2]
-    library = laps.get(("library", 1))
+    core, core_two, floor, floor_two = laps["core", 1], laps["core", 2], laps.get(("floor", 1)), laps.get(("floor", 2))
+    pyca, pynacl, library = (laps.get((other, 1)) for other in ("pyca", "pynacl", "library"))
     return CellFigures(
         suite=measured.cell.suite,
         operation=measured.cell.operation,
         batch=measured.cell.batch,
         replay=measured.replay,
         lanes=tuple(map(lane_figures, measured.lanes)),
-        to_floor=side_by_side(core, floor, cpu),
-        to_floor_two=side_by_side(core_two, floor_two, cpu),
+        to_floor=side_by_side(core, floor, cpu) if floor else None,
+        to_floor_two=side_by_side(core_two, floor_two, cpu) if floor_two else None,
         scaling=side_by_side(core_two, core, rate),
         scaling_clock=side_by_side(core_two, core, clock_rate),
-        floor_scaling=side_by_side(floor_two, floor, rate),
-        pyca=of_means(laps["pyca", 1], core),
-        library_to_floor=side_by_side(library, floor, cpu) if library else None,
+        floor_scaling=side_by_side(floor_two, floor, rate) if floor and floor_two else None,
+        pyca=of_means(pyca, core) if pyca else None,
+        pynacl=of_means(pynacl, core) if pynacl else None,
+        library_to_floor=side_by_side(library, floor, cpu) if library and floor else None,
     )
 
 
@@ -127,7 +130,11 @@ def percentile(ordered: Sequence[float], rank: int) -> float:
 
 def side_by_side(above: Sequence[Lap], below: Sequence[Lap], measure: Callable[[Lap], float]) -> Ratio:
     """The median of the rounds' ratios: what disturbs a round disturbs both of its laps, and outliers do not count."""
-    ratios = [measure(a) / measure(b) for a, b in zip(above, below, strict=True)]
+    return of_rounds([measure(a) / measure(b) for a, b in zip(above, below, strict=True)])
+
+
+def of_rounds(ratios: Sequence[float]) -> Ratio:
+    """The median of one ratio a round."""
     return Ratio(statistics.median(ratios), *_median_bounds(sorted(ratios)), len(ratios))
 
 

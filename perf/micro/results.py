@@ -18,7 +18,7 @@ from perf.micro.figures import CellFigures, figures
 from perf.micro.targets import Verdict, judge
 from ron_kms import _core
 
-FORMAT = 1
+FORMAT = 2
 ROOT = Path(__file__).parents[2]
 
 Metadata = dict[str, str | int | float]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Iterable, Iterator
 
 from perf.micro.figures import CellFigures, LaneFigures
@@ -26,14 +27,15 @@ p50, p95, p99: microseconds an operation, a call's time by its batch; of few cal
 x C loop: processor time by that of the same calls in C; at most {FLOOR_LIMIT} wanted from batch {FLOOR_FROM_BATCH} on.
 2 threads: operations a second. x one thread: how much faster two are, time that other processes took left out;
 at least {SCALING_LIMIT} wanted from batch {SCALING_FROM_BATCH} on. (C): what the C loop reaches.
-x pyca: how much less processor time than pyca/cryptography, one operation a call.
+x pyca, x PyNaCl: how much less processor time than theirs, one operation a call; n/a: they have nothing alike.
 blocks, bytes: Python allocations that live in the result, an operation (tracemalloc).
 A question mark: too few rounds, or the limit is within the bounds of what was measured; a longer run tells."""
 
 
 def render(results: Results) -> str:
     """The whole text: the run, the cells, the library, the targets."""
-    return "\n".join([*_run(results), *_cells(results.cells), *_library(results.cells), "", LEGEND, *_targets(results)])
+    parts = (_cells(results.cells), _alone(results.cells), _library(results.cells), ["", LEGEND], _targets(results))
+    return "\n".join([*_run(results), *itertools.chain(*parts)])
 
 
 def _run(results: Results) -> Iterator[str]:
@@ -55,7 +57,7 @@ def _cells(cells: Iterable[CellFigures]) -> Iterator[str]:
     heading = ""
     for cell in sorted(cells, key=lambda cell: cell.operation):
         core, two = cell.lane("core"), cell.lane("core", 2)
-        if core is None or two is None:
+        if core is None or two is None or cell.to_floor is None or cell.floor_scaling is None or cell.pyca is None:
             continue
         if f"{cell.operation} {cell.suite}" != heading:
             heading = f"{cell.operation} {cell.suite}"
@@ -66,6 +68,33 @@ def _cells(cells: Iterable[CellFigures]) -> Iterator[str]:
             f"{_judged(cell.scaling.value, 2, scaling_verdict(cell)):>15} {cell.floor_scaling.value:>5.2f} "
             f"{cell.pyca.value:>7.2f} {_memory(core)}"
         )
+
+
+def _alone(cells: Iterable[CellFigures]) -> Iterator[str]:
+    """The cells without a C loop."""
+    found = [cell for cell in cells if cell.to_floor is None]
+    if found:
+        yield "\nwrapping, sealing and loading keys: there is no C loop beside these, and no target"
+    heading = ""
+    for cell in found:
+        core, two = cell.lane("core"), cell.lane("core", 2)
+        if core is None or two is None:
+            continue
+        if f"{cell.operation} {cell.suite}" != heading:
+            heading = f"{cell.operation} {cell.suite}"
+            yield f"\n{heading}\n{_head('PyNaCl' if cell.pynacl else 'pyca')}"
+        beside = cell.pyca or cell.pynacl
+        yield (
+            f"{cell.batch:>6} {_times(core)} {core.per_second:>8,.0f} {two.per_second:>10,.0f} "
+            f"{cell.scaling.value:>12.2f} {f'{beside.value:.2f}' if beside else 'n/a':>8} {_memory(core)}"
+        )
+
+
+def _head(beside: str) -> str:
+    return (
+        f"{'batch':>6} {'p50':>8} {'p95':>8} {'p99':>8} {'calls':>6} {'ops/s':>8} {'2 threads':>10} "
+        f"{'x one thread':>12} {'x ' + beside:>8} {'blocks':>7} {'bytes':>7}"
+    )
 
 
 def _library(cells: Iterable[CellFigures]) -> Iterator[str]:

@@ -42,35 +42,37 @@ def judge(cells: Sequence[CellFigures]) -> list[Verdict]:
 
 
 def floor_verdict(cell: CellFigures) -> Verdict | None:
-    if cell.batch < FLOOR_FROM_BATCH:
+    if cell.to_floor is None or cell.batch < FLOOR_FROM_BATCH:
         return None
-    return _verdict("floor", _name(cell), FLOOR_LIMIT, cell.to_floor, cell.to_floor.value <= FLOOR_LIMIT)
+    return verdict_of("floor", _name(cell), FLOOR_LIMIT, cell.to_floor, cell.to_floor.value <= FLOOR_LIMIT)
 
 
 def scaling_verdict(cell: CellFigures) -> Verdict | None:
-    if cell.batch < SCALING_FROM_BATCH:
+    if cell.floor_scaling is None or cell.batch < SCALING_FROM_BATCH:
         return None
-    verdict = _verdict("scaling", _name(cell), SCALING_LIMIT, cell.scaling, cell.scaling.value >= SCALING_LIMIT)
+    verdict = verdict_of("scaling", _name(cell), SCALING_LIMIT, cell.scaling, cell.scaling.value >= SCALING_LIMIT)
     return msgspec.structs.replace(verdict, floor=cell.floor_scaling.value)
 
 
 def pyca_verdict(cells: Sequence[CellFigures], operation: str, suite: str) -> Verdict | None:
     """Of all batches that are not singles together, each with the weight of its rounds."""
     found = [
-        cell for cell in cells if (cell.operation, cell.suite) == (operation, suite) and cell.batch >= FLOOR_FROM_BATCH
+        cell.pyca
+        for cell in cells
+        if cell.pyca and (cell.operation, cell.suite) == (operation, suite) and cell.batch >= FLOOR_FROM_BATCH
     ]
     if not found:
         return None
-    rounds = [lane.rounds if (lane := cell.lane("pyca")) else 0 for cell in found]
-    value = sum(n * cell.pyca.value for n, cell in zip(rounds, found, strict=True)) / sum(rounds)
-    halves = [n * (cell.pyca.high - cell.pyca.low) / 2 for n, cell in zip(rounds, found, strict=True)]
-    half = math.hypot(*halves) / sum(rounds)
+    rounds = sum(pyca.rounds for pyca in found)
+    value = sum(pyca.rounds * pyca.value for pyca in found) / rounds
+    half = math.hypot(*(pyca.rounds * (pyca.high - pyca.low) / 2 for pyca in found)) / rounds
     limit = PYCA_LIMITS[operation, suite]
-    ratio = Ratio(value, value - half, value + half, sum(rounds))
-    return _verdict("pyca", f"{operation} {suite} batches", limit, ratio, value >= limit)
+    ratio = Ratio(value, value - half, value + half, rounds)
+    return verdict_of("pyca", f"{operation} {suite} batches", limit, ratio, value >= limit)
 
 
-def _verdict(target: str, where: str, limit: float, ratio: Ratio, met: bool) -> Verdict:
+def verdict_of(target: str, where: str, limit: float, ratio: Ratio, met: bool) -> Verdict:
+    """With whether the limit is outside the ratio's bounds."""
     sure = ratio.rounds >= ENOUGH_ROUNDS and not ratio.low <= limit <= ratio.high
     return Verdict(target, where, limit, ratio, met, sure)
 

@@ -12,7 +12,7 @@ from concurrent.futures import ThreadPoolExecutor
 import msgspec
 import pyperf  # type: ignore[import-untyped]
 
-from perf.micro import material
+from perf.micro import custody, material
 from perf.micro.cells import Cell, CellLaps, Lane, Lap, Measured
 from perf.micro.contenders import Contender, contenders, memory
 from perf.micro.floor import Floor
@@ -75,9 +75,13 @@ class Bench:
 def measure(job: Job) -> Measured:
     """Every cell at least once, then again and again in changing order while there is time."""
     floor = Floor(job.library)
-    materials = {suite: material.make(floor, suite) for suite in dict.fromkeys(cell.suite for cell in job.cells)}
+    signing = dict.fromkeys(cell.suite for cell in job.cells if cell.has_floor)
+    materials = {suite: material.make(floor, suite) for suite in signing}
     benches = [
-        Bench(cell, contenders(cell, materials[cell.suite], floor), materials[cell.suite].replay) for cell in job.cells
+        Bench(cell, contenders(cell, materials[cell.suite], floor), materials[cell.suite].replay)
+        if cell.has_floor
+        else Bench(cell, custody.contenders(cell, floor), replay=True)
+        for cell in job.cells
     ]
     order = random.Random(job.number)
     gc.collect()

@@ -66,15 +66,29 @@ def test_targets_are_judged_plainly() -> None:
 
 
 def test_a_short_run(tmp_path: Path) -> None:
-    chosen = ("--seconds=0", "--suites=ed25519,ml-dsa-44", "--batches=1,8", f"--results={tmp_path}")
+    chosen = (
+        "--seconds=0",
+        "--suites=ed25519,ml-dsa-44,x25519,xchacha20-poly1305",
+        "--batches=1,8",
+        f"--results={tmp_path}",
+    )
     command = [sys.executable, "-m", "perf.micro", *chosen]
     done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=90, check=False)
     assert done.returncode == 0, done.stderr
     assert "sign ml-dsa-44" in done.stdout
+    assert "wrap x25519" in done.stdout
     [theirs] = tmp_path.glob("*.pyperf.json")
     [own] = set(tmp_path.glob("*.json")) - {theirs}
     results = msgspec.json.decode(own.read_bytes(), type=Results)
-    assert len(results.cells) == 12
+    assert len(results.cells) == 22
+    assert {cell.operation for cell in results.cells if cell.to_floor is None} == {
+        "load",
+        "wrap",
+        "unwrap",
+        "seal",
+        "open",
+    }
+    assert all(cell.pyca or cell.pynacl for cell in results.cells)
     assert results.metadata["liboqs"]
     if sys.platform == "linux":
         assert all(found.replay for found in results.cells), "the C loop does not do the same work as the core"
