@@ -47,6 +47,7 @@ SOURCES_ONLY = (".pyx", ".pxi", ".c", ".h", ".a")
 def main() -> None:
     shutil.rmtree(DIST, ignore_errors=True)
     with tempfile.TemporaryDirectory(prefix="ron-kms-wheel-") as folder:
+        Path(folder).chmod(0o755)  # some tests run as a user without privileges
         scratch = Path(folder)
         sdist = make_sdist()
         built = make_wheel(sdist, scratch)

@@ -3,8 +3,13 @@
 from __future__ import annotations
 
 import shutil
+import subprocess
+import sys
 from pathlib import Path
 
+import pytest
+
+import ron_kms
 from tests.core import child
 from tests.core.unprivileged import command, user
 
@@ -36,8 +41,15 @@ print(json.dumps(seen))
 """
 
 
+REACHABLE = "import os, sys; sys.exit(not os.access(sys.argv[1], os.R_OK | os.X_OK))"
+
+
 def test_the_processes_of_a_service_are_closed_to_their_own_user(tmp_path: Path) -> None:
     before = command()
+    # Alembic asks access(2) whether its folder is there, which leaves capabilities out.
+    lies = subprocess.run([*before, sys.executable, "-c", REACHABLE, str(Path(ron_kms.__file__).parent)], check=False)
+    if lies.returncode:
+        pytest.skip("ron_kms lies in a folder that a user without privileges may not enter")
     data = tmp_path / "home" / "data"
     data.mkdir(parents=True, mode=0o700)
     if before:
