@@ -1,8 +1,8 @@
 """The native core: guarded key memory, and batch loops over liboqs and libsodium with the GIL released.
 
-Internal to ron-kms; :mod:`ron_kms.crypto` and :mod:`ron_kms.custody` give it meaning. Messages, signatures and keys are
-read in place through the buffer protocol (bytes, bytearray, memoryview, mmap); a writable buffer must not be changed
-while a call runs.
+Internal to ron-kms; :mod:`ron_kms.crypto` and :mod:`ron_kms.custody` give it meaning. Messages, signatures and keys
+come through the buffer protocol: bytes are read where they are, of anything else (bytearray, memoryview, mmap) a copy
+is taken first, for a message that changed while Ed25519 signs it would give the private key away.
 """
 
 from collections.abc import Iterable, Sequence

@@ -110,9 +110,9 @@ cdef bytes prepare_aead(AeadJob *job, object slot_object, object ad, object data
     if not isinstance(slot_object, KeySlot) or not isinstance((<KeySlot> slot_object).scheme, AeadScheme):
         raise TypeError("a KeySlot of authenticated encryption is needed")
     slot = <KeySlot> slot_object
-    PyObject_GetBuffer(data, &job.buffer[0], PyBUF_SIMPLE)
+    PyObject_GetBuffer(own(data), &job.buffer[0], PyBUF_SIMPLE)
     job.held = 1
-    PyObject_GetBuffer(ad, &job.buffer[1], PyBUF_SIMPLE)
+    PyObject_GetBuffer(own(ad), &job.buffer[1], PyBUF_SIMPLE)
     job.held = 2
     size = job.buffer[0].len + (NONCE_SIZE + AEAD_TAG_SIZE if sealing else -NONCE_SIZE - AEAD_TAG_SIZE)
     if size < 0:

@@ -1,6 +1,20 @@
 # Batches: many keys and many messages at once. Python objects are prepared first, then the loop runs over plain C structs
 # without the GIL, then results are handed out item by item: a bad item spoils no other.
 
+# What a loop reads must not change under it: Ed25519 reads its message twice, and two signatures of one nonce over two
+# messages give the private key away; a ciphertext is authenticated first and decrypted then. Nobody can change bytes, so
+# they are read where they are; of anything else (bytearray, memoryview, mmap) the loop gets a copy of its own.
+cdef bytes own(object source):
+    cdef Py_buffer view
+    if type(source) is bytes:
+        return <bytes> source
+    PyObject_GetBuffer(source, &view, PyBUF_SIMPLE)
+    try:
+        return PyBytes_FromStringAndSize(<char *> view.buf, view.len)
+    finally:
+        PyBuffer_Release(&view)
+
+
 cdef struct SignJob:
     Py_buffer message
     bint held
@@ -55,7 +69,7 @@ cdef tuple prepare_sign(SignJob *job, object slot_object, object message):
     if not isinstance(slot.scheme, SignatureScheme):
         raise TypeError(f"{slot!r} does not sign")
     scheme = <SignatureScheme> slot.scheme
-    PyObject_GetBuffer(message, &job.message, PyBUF_SIMPLE)
+    PyObject_GetBuffer(own(message), &job.message, PyBUF_SIMPLE)
     job.held = True
     if scheme.count == 1:
         signatures = (PyBytes_FromStringAndSize(NULL, scheme.track[0].signature_size),)
@@ -126,14 +140,14 @@ cdef int prepare_verify(VerifyJob *job, object key_object, object message, objec
     scheme = <SignatureScheme> key.scheme
     if len(signatures) != scheme.count:
         raise TypeError(f"{scheme.count} signatures are needed, one a track, None where it is missing")
-    PyObject_GetBuffer(message, &job.buffer[0], PyBUF_SIMPLE)
+    PyObject_GetBuffer(own(message), &job.buffer[0], PyBUF_SIMPLE)
     job.held = 1
     for t in range(scheme.count):
         job.public[t] = key.pointers[t]
         if signatures[t] is None:
             continue
         view = &job.buffer[job.held]
-        PyObject_GetBuffer(signatures[t], view, PyBUF_SIMPLE)
+        PyObject_GetBuffer(own(signatures[t]), view, PyBUF_SIMPLE)
         job.held += 1
         if <size_t> view.len == scheme.track[t].signature_size:
             job.signature[t] = <const uint8_t *> view.buf

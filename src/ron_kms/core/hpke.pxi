@@ -132,7 +132,7 @@ cdef int run_rewrap(HpkeJob *job) noexcept nogil:
 
 
 cdef int hold(HpkeJob *job, object source) except -1:
-    PyObject_GetBuffer(source, &job.buffer[job.held], PyBUF_SIMPLE)
+    PyObject_GetBuffer(own(source), &job.buffer[job.held], PyBUF_SIMPLE)
     job.held += 1
     return 0
 
@@ -156,22 +156,28 @@ cdef bytes prepare_hpke_seal(HpkeJob *job, object key_object, object info, objec
     return out
 
 
-# Holds sealed message and info, pins the slot, and gives the size of the plaintext.
+# Holds sealed message and info, and gives the size of the plaintext; start_receiver follows once there is room for it.
 cdef Py_ssize_t prepare_receiver(HpkeJob *job, object slot_object, object info, object sealed) except -1:
     cdef KeySlot slot
     cdef const Kem *kem
     if not isinstance(slot_object, KeySlot) or not isinstance((<KeySlot> slot_object).scheme, KemScheme):
         raise TypeError("a KeySlot of a key encapsulation is needed")
     slot = <KeySlot> slot_object
+    slot.check_usable()
     kem = &(<KemScheme> slot.scheme).kem
     hold(job, sealed)
     hold(job, info)
     if job_size(job, 0) < kem.enc_size + AEAD_TAG_SIZE:
         raise CoreError("the wrapped key does not open")
-    slot.pin()
-    job.secret = slot.memory
-    job.kem = kem
     return job_size(job, 0) - kem.enc_size - AEAD_TAG_SIZE
+
+
+cdef int start_receiver(HpkeJob *job, KeySlot slot, bytes out) except -1:
+    slot.pin()  # nothing below can fail, so that it is unpinned with the job
+    job.out = <uint8_t *> PyBytes_AsString(out)
+    job.secret = slot.memory
+    job.kem = &(<KemScheme> slot.scheme).kem
+    return 0
 
 
 cdef void end_jobs(HpkeJob *jobs, Py_ssize_t n, tuple slots):
@@ -223,7 +229,7 @@ def hpke_seal(object keys, object infos, object plaintexts) -> list:
     return results
 
 
-def hpke_open(object slots, object infos, object sealed, bytes aad=b"") -> list:
+def hpke_open(object slots, object infos, object sealed, bytes aad not None=b"") -> list:
     cdef tuple held_slots = tuple(slots), held_infos = tuple(infos), held_sealed = tuple(sealed)
     cdef Py_ssize_t i, n = len(held_slots)
     cdef HpkeJob *jobs = new_jobs(n, (held_infos, held_sealed))
@@ -237,7 +243,7 @@ def hpke_open(object slots, object infos, object sealed, bytes aad=b"") -> list:
             try:
                 size = prepare_receiver(&jobs[i], held_slots[i], held_infos[i], held_sealed[i])
                 results[i] = PyBytes_FromStringAndSize(NULL, size)
-                jobs[i].out = <uint8_t *> PyBytes_AsString(results[i])
+                start_receiver(&jobs[i], held_slots[i], results[i])
             except Exception as error:
                 results[i] = error.with_traceback(None)
         with nogil:
@@ -274,7 +280,7 @@ def hpke_rewrap(object slots, object infos, object sealed, object new_keys, obje
                 jobs[i].new_info_size = len(held_new_infos[i])
                 size = prepare_receiver(&jobs[i], held_slots[i], held_infos[i], held_sealed[i])
                 results[i] = PyBytes_FromStringAndSize(NULL, jobs[i].new_kem.enc_size + size + AEAD_TAG_SIZE)
-                jobs[i].out = <uint8_t *> PyBytes_AsString(results[i])
+                start_receiver(&jobs[i], held_slots[i], results[i])
             except Exception as error:
                 results[i] = error.with_traceback(None)
         with nogil:

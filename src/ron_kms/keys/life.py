@@ -17,6 +17,9 @@ from msgspec.structs import replace
 from ron_kms.errors import Conflict, KeyDisabled
 from ron_kms.model import Key, State, Version
 
+VERSIONS_MAX = 1000
+"""They are read and changed together, so that their number bounds what one request can cost."""
+
 WINDOW_LEAST = timedelta(days=7)
 WINDOW_DEFAULT = timedelta(days=30)
 
@@ -53,9 +56,11 @@ def rotated(key: Key, added: Version) -> Key:
     """The key with its next version.
 
     :raises KeyDisabled: it is destroyed or going to be.
-    :raises Conflict: somebody else has rotated it meanwhile.
+    :raises Conflict: somebody else has rotated it meanwhile, or it has as many versions as a key may have.
     """
     require_alive(key)
+    if added.number > VERSIONS_MAX:
+        raise Conflict(f"a key has at most {VERSIONS_MAX} versions", hint="Make a new key.")
     if added.number != key.newest + 1:
         raise Conflict("this key was rotated meanwhile", hint="The rotation that won has made a new version already.")
     return scheduled(replace(key, newest=added.number), added)

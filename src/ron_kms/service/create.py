@@ -14,6 +14,7 @@ from ron_kms.service.change import Changed
 from ron_kms.service.kms import Kms
 from ron_kms.service.once import Once
 from ron_kms.service.operation import Context, Operation
+from ron_kms.service.rules import require_suite
 from ron_kms.service.schema import (
     Answer,
     Labels,
@@ -69,6 +70,7 @@ async def create(kms: Kms, context: Context, request: CreateRequest) -> CreateAn
         suite = suite_for(phase_of(policy, kid.uuid), request.use)
     else:
         suite = find(request.use, request.suite)
+        require_suite(context.caller, policy, kid, suite)
     context.alg = suite.name
     version = await kms.queue.run(kms.costs[suite.name].generate, lambda: kms.custodian.create(kid, suite))
     key = Key(

@@ -85,6 +85,10 @@ def _ok(_: object) -> str:
     return "ok"
 
 
+def _nothing(_: object) -> tuple[Entry, ...]:
+    return ()
+
+
 class _Ready(NamedTuple, Generic[Prepared]):
     entry: Entry
     prepared: Prepared
@@ -101,6 +105,8 @@ class Verb(Generic[ItemT, Prepared, Result]):
     :ivar kid: which version is meant, from the item and the kid that it names; raises KmsError.
     :ivar opens: whether that version comes out of a ciphertext; then one that a key never had is a ciphertext that does
         not open.
+    :ivar fresh: whether it has to know of all changes though it needs no private key; verbs that need one always have.
+    :ivar also: what it depends on besides the item's own entry.
     :ivar governed: for verbs of keys that sign, whether the tenant's post-quantum policy has a say in this item. The
         policy is looked up for all of them, so that it is at hand where keys are, also when the store is away later.
     :ivar permit: where it has, whether it permits what the item asks for; raises PolicyRefused.
@@ -112,6 +118,8 @@ class Verb(Generic[ItemT, Prepared, Result]):
     run: Callable[[list[Work[Prepared]]], Sequence[Result | KmsError]]
     kid: Callable[[ItemT, Kid], Kid] = _as_named
     opens: bool = False
+    fresh: bool = False
+    also: Callable[[Prepared], Sequence[Entry]] = _nothing
     governed: Callable[[ItemT], bool] | None = None
     permit: Callable[[ItemT, Entry, Policy], None] = _any
     outcome: Callable[[Result], str] = _ok
@@ -132,7 +140,7 @@ class Verb(Generic[ItemT, Prepared, Result]):
         :raises StoreUnavailable: something has to be read and the store cannot be asked, or this is a private operation
             and the process is not fresh.
         """
-        if self.private:
+        if self.private or self.fresh:
             await kms.require_fresh()
         works, results = await self._attempt(kms, context, items, default)
         late = [i for i, result in enumerate(results) if isinstance(result, _Overtaken)]
@@ -166,10 +174,13 @@ class Verb(Generic[ItemT, Prepared, Result]):
 
     def _dispatch(self, kms: Kms, works: list[Work[Prepared]]) -> Sequence[Result | KmsError]:
         """Run, but nothing private that is not certain to be allowed still; on the thread that runs it."""
-        if not self.private:
+        if not (self.private or self.fresh):
             return self.run(works)
         kms.watcher.require()
-        current = [not kms.horizon.outdated(work.entry.kid.uuid, work.entry.seen) for work in works]
+        current = [
+            not any(kms.horizon.outdated(used.kid.uuid, used.seen) for used in (work.entry, *self.also(work.prepared)))
+            for work in works
+        ]
         if all(current):
             return self.run(works)
         done = iter(self.run([work for work, good in zip(works, current, strict=True) if good]))

@@ -13,6 +13,7 @@ from typing import Any, Self, TypeVar
 
 from msgspec import UNSET, UnsetType
 
+from ron_kms.capabilities.caveats import ALL_SCOPES
 from ron_kms.crypto.signing import Mode
 from ron_kms.keys.life import Settable
 from ron_kms.metrics import Metrics
@@ -69,7 +70,7 @@ T = TypeVar("T")
 Sigs = Iterable[tuple[str, bytes] | TrackSignature]
 """Signatures, one a track: as an answer has them, or ``(alg, signature)``."""
 
-_OWNER = Caller("local", frozenset())
+_OWNER = Caller("local", ALL_SCOPES)
 
 
 class LocalKms:

@@ -16,6 +16,7 @@ from ron_kms.service.items import authorised
 from ron_kms.service.kms import Kms
 from ron_kms.service.once import Once
 from ron_kms.service.operation import Context, Operation
+from ron_kms.service.rules import require_suite
 from ron_kms.service.schema import Answer, KeyPath, KidText, OpId, Request, SuiteName
 from ron_kms.store.database import Connection
 from ron_kms.store.keys import save
@@ -70,6 +71,8 @@ async def rotate(kms: Kms, context: Context, request: RotateRequest) -> RotateAn
     plan: Plan = await kms.wait(
         kms.database.read(lambda connection: plan_rotation(kms, connection, kid, request.suite))
     )
+    if request.suite is not UNSET:
+        require_suite(context.caller, await kms.policies.one(kid.tenant), kid, plan.suite)
     context.alg = plan.suite.name
     version = await kms.queue.run(
         kms.costs[plan.suite.name].generate, lambda: kms.custodian.create(plan.kid, plan.suite)

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from ron_kms.errors import Conflict, KeyDisabled, Unsupported
+from ron_kms.crypto.suites import Suite
+from ron_kms.errors import Conflict, KeyDisabled, PolicyRefused, Unsupported
 from ron_kms.keys import life
 from ron_kms.keys.directory import Entry
-from ron_kms.model import Use
+from ron_kms.model import Caller, Kid, Policy, Use
+from ron_kms.policy.pq import AND, phase_of
 
 
 def require_use(entry: Entry, use: Use) -> None:
@@ -44,4 +46,21 @@ def require_openable(entry: Entry) -> None:
         raise KeyDisabled(
             f"versions below {entry.key.min_open_version} of this key open nothing any more",
             hint="What it has wrapped or sealed cannot be opened again: a minimum version only ever rises.",
+        )
+
+
+def require_suite(caller: Caller, policy: Policy, kid: Kid, suite: Suite) -> None:
+    """For a suite that is asked for by name.
+
+    Where policy demands a post-quantum track, a classical version could never verify, and its first signature would
+    roll the policy back; so only who may set the policy may make one.
+
+    :raises PolicyRefused: it is classical, and policy demands more of this key.
+    """
+    if suite.use != "sign" or suite.post_quantum or phase_of(policy, kid.uuid) < AND:
+        return
+    if "kms:policy" not in caller.scopes or not caller.may_govern(kid.tenant):
+        raise PolicyRefused(
+            f"this tenant's policy demands a post-quantum track, which {suite.name} has not",
+            hint="Leave the suite away, or name a hybrid or post-quantum one.",
         )

@@ -196,7 +196,12 @@ UNWRAP = Verb[UnwrapItem, _Sealed, UnwrapAnswer](
     private=True, prepare=_prepare, run=_unwrap, kid=_named_inside, opens=True
 )
 REWRAP = Verb[_Move, _Moved, WrapAnswer](
-    private=True, prepare=_prepare_move, run=_rewrap, kid=_named_inside, opens=True
+    private=True,
+    prepare=_prepare_move,
+    run=_rewrap,
+    kid=_named_inside,
+    opens=True,
+    also=lambda move: (move.target,),
 )
 
 OPERATIONS = (

@@ -130,7 +130,8 @@ def _run(works: list[Work[_Envelope]]) -> list[WrapAnswer | KmsError]:
     ]
 
 
-WRAP = Verb(private=False, prepare=_prepare, run=_run)
+# Fresh, so that nothing is wrapped for a version that was disabled or found compromised elsewhere.
+WRAP = Verb(private=False, prepare=_prepare, run=_run, fresh=True)
 
 OPERATIONS = (
     Operation(

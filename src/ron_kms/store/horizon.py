@@ -36,7 +36,9 @@ class Horizon:
 
     def outdated(self, uuid: str, seen: int) -> bool:
         """Whether the key was changed after ``seen``, as far as is known."""
-        return seen < self._changed.get(uuid, self._floor)
+        changed = self._changed.get(uuid)
+        # The floor after it: it rises before an entry is given up, so that one of the two always knows.
+        return seen < (self._floor if changed is None else changed)
 
     def __len__(self) -> int:
         """How many keys' changes are remembered."""

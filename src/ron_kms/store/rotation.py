@@ -55,12 +55,17 @@ def rotate_root(url: str, current: Seal, target: Seal) -> Rotated:
     if old is None:
         raise ConfigurationError(f"the {current} is missing", hint="Name the seal in force with KMS_SEAL.")
     try:
+        # One writing transaction from the proof that the old root is in force to the row that names the new one: what
+        # waits beside the place is then a leftover for certain, and not another rotation's new key.
         with transaction(path) as connection:
             unlock(root_row(connection), old, str(current)).release()
-        new = prepare_next(current, target)
-        try:
-            with transaction(path) as connection:
+            new = prepare_next(current, target)
+            try:
                 rewrap(connection, old, new, target)
+            except BaseException:
+                new.release()
+                raise
+        try:
             with transaction(path):
                 kept = settle(target, new.id)
             return Rotated(old.id, new.id, kept or current.path)

@@ -28,6 +28,7 @@ _FIELD_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]{0,40}")
 _PLAIN = re.compile(r"[\x20-\x7e]{1,400}")
 _PARAMETER = re.compile(r"\{(\w+)\}")
 _MAX_PARAMETERS = 16
+_LONGEST = 1024
 
 
 class Decoder(Generic[T]):
@@ -149,6 +150,8 @@ def _query(query: bytes) -> list[tuple[str, str]]:
 
 def _refusal(message: str) -> BadRequest | TooLarge:
     """The error for a message of msgspec's, free of what the client wrote."""
+    if len(message) > _LONGEST:  # it quotes the client at length, and is not worth searching
+        return BadRequest("Invalid value or unknown field")
     match = _UNKNOWN_FIELD.fullmatch(message)
     if match is not None:
         name = match[1] if _FIELD_NAME.fullmatch(match[1]) else "?"
