@@ -163,3 +163,10 @@ def check_never_ours(body: bytes, header: tuple[str, str], packed: bool) -> None
             answer = edge.call("POST", path, body, *headers)
             assert answer.status in (200, 201, 400, 413)
             assert answer.status < 300 or answer.message.isprintable()
+
+
+def test_a_long_value_is_refused_without_being_searched(edge: Edge) -> None:
+    """msgspec quotes a wrong value whole in its message, up to the size of a body."""
+    answer = edge.post("/v1/kms/things", {"name": "a", "kind": "x" * 500_000})
+    assert answer.status == 400
+    assert answer.data["error"]["message"] == "Invalid value or unknown field"

@@ -12,6 +12,7 @@ import pytest
 
 from ron_kms.crypto.suites import SUITES
 from ron_kms.errors import BadRequest, Conflict, KeyDisabled, KmsError, NotFound, PolicyRefused, Unsupported
+from ron_kms.keys import life
 from ron_kms.model import new_uuid
 from ron_kms.service.local import LocalKms
 from tests.life.place import DIGEST, Place, holds, make
@@ -43,6 +44,15 @@ def test_the_new_version_signs_and_the_old_ones_go_on_verifying(kms: LocalKms) -
         "2",
         [f"{key}#v1", f"{key}#v2"],
     )
+
+
+def test_a_key_has_a_bounded_number_of_versions(kms: LocalKms, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(life, "VERSIONS_MAX", 2)
+    key = make(kms)
+    kms.rotate(key)
+    with pytest.raises(Conflict, match="at most 2 versions"):
+        kms.rotate(key)
+    assert kms.sign(key, digest=DIGEST).kid == f"{key}#v2"
 
 
 def test_what_was_wrapped_and_sealed_before_still_opens(kms: LocalKms) -> None:
