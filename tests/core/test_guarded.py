@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gc
 import signal
+import sys
 import threading
 from pathlib import Path
 
@@ -105,14 +106,12 @@ def test_dropping_the_last_reference_takes_the_pages_away() -> None:
     assert {mapping.start for mapping in guarded()} <= before
 
 
-def running(message: bytearray) -> bool:
-    """Whether a batch holds this message: it cannot be resized meanwhile."""
-    try:
-        message.append(0)
-    except BufferError:
-        return True
-    message.pop()
-    return False
+ITEMS = 400
+
+
+def running(message: bytes) -> bool:
+    """Whether a batch has prepared all its items: each holds the message, besides the caller's list and the core's."""
+    return sys.getrefcount(message) > 3 * ITEMS
 
 
 def test_a_slot_that_is_released_while_it_signs_ends_its_batch_first() -> None:
@@ -120,9 +119,9 @@ def test_a_slot_that_is_released_while_it_signs_ends_its_batch_first() -> None:
     before = {mapping.start for mapping in guarded()}
     [slot] = generate(scheme)
     public = PublicKey(scheme, slot.public_keys)
-    message = bytearray(b"message")
+    message = b"message %d" % ITEMS
     results: list[object] = []
-    thread = threading.Thread(target=lambda: results.extend(sign([slot] * 400, [message] * 400)))
+    thread = threading.Thread(target=lambda: results.extend(sign([slot] * ITEMS, [message] * ITEMS)))
     thread.start()
     while not running(message):
         assert thread.is_alive()
@@ -132,7 +131,7 @@ def test_a_slot_that_is_released_while_it_signs_ends_its_batch_first() -> None:
     [refused] = sign([slot], [b"late"])
     assert isinstance(refused, CoreError)
     thread.join()
-    assert verify([public] * 400, [b"message"] * 400, results) == [1] * 400  # type: ignore[arg-type]
+    assert verify([public] * ITEMS, [message] * ITEMS, results) == [1] * ITEMS  # type: ignore[arg-type]
     assert {mapping.start for mapping in guarded()} <= before
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from datetime import datetime
 
+from ron_kms.errors import Conflict, StoreUnavailable
 from ron_kms.keys import life
 from ron_kms.model import Key, Kid, Version
 from ron_kms.service.change import Changed, commit, existing, existing_key
@@ -66,7 +67,11 @@ async def destroy_due(kms: Kms, kid: Kid, now: datetime, fence: Fence) -> bool:
 
     if not await commit(kms, kid, wipe):
         return False
-    await kms.wait(kms.database.purge())
+    try:
+        await kms.wait(kms.database.purge())
+    except StoreUnavailable as error:
+        # One long reader must not keep the other keys from being wiped: this one is put off, and they have their turn.
+        raise Conflict("the private key is wiped, but a reader keeps its trace in the log of the store") from error
     return await commit(kms, kid, destroy)
 
 
