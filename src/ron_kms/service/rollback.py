@@ -50,7 +50,7 @@ def _write(kms: Kms, connection: Connection, policy: Policy, kid: Kid, now: date
     current = load_policy(connection, kms.rows, kid.tenant)
     if current is None or current.revision != policy.revision:
         return False
-    # Everything was in phase 1 at least, so nothing becomes looser than it was before the step.
+    # Where the step came up from phase 1 or 0 nothing becomes looser than it was before; down from 3 it does.
     back = Policy(
         phase=1,
         rollout_percent=100,

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from ron_kms.crypto.framing import ciphertext_version
 from ron_kms.crypto.suites import Suite
 from ron_kms.errors import Conflict, KeyDisabled, PolicyRefused, Unsupported
 from ron_kms.keys import life
 from ron_kms.keys.directory import Entry
 from ron_kms.model import Caller, Kid, Policy, Use
 from ron_kms.policy.pq import AND, phase_of
+from ron_kms.service.schema import does_not_open
 
 
 def require_use(entry: Entry, use: Use) -> None:
@@ -47,6 +49,17 @@ def require_openable(entry: Entry) -> None:
             f"versions below {entry.key.min_open_version} of this key open nothing any more",
             hint="What it has wrapped or sealed cannot be opened again: a minimum version only ever rises.",
         )
+
+
+def named_inside(kid: Kid, ciphertext: bytes) -> Kid:
+    """The version that wrapped keys or sealed data name.
+
+    :raises BadRequest: they are of another form, or the kid names another version, which contradicts them.
+    """
+    version = ciphertext_version(ciphertext)
+    if kid.version not in (None, version):
+        raise does_not_open()
+    return kid.at(version)
 
 
 def require_suite(caller: Caller, policy: Policy, kid: Kid, suite: Suite) -> None:

@@ -10,7 +10,7 @@ from typing import Annotated, NamedTuple
 
 from msgspec import UNSET, Meta, UnsetType
 
-from ron_kms.crypto.framing import HEADER_SIZE, ciphertext_header, ciphertext_version, seal_ad
+from ron_kms.crypto.framing import HEADER_SIZE, ciphertext_header, seal_ad
 from ron_kms.custody import core as custody
 from ron_kms.errors import KmsError
 from ron_kms.keys.directory import Entry
@@ -18,7 +18,7 @@ from ron_kms.model import Kid
 from ron_kms.service.items import Verb, Work
 from ron_kms.service.kms import Kms
 from ron_kms.service.operation import Context, Operation
-from ron_kms.service.rules import require_newest, require_openable, require_use
+from ron_kms.service.rules import named_inside, require_newest, require_openable, require_use
 from ron_kms.service.schema import (
     ITEMS_MAX,
     Answer,
@@ -165,11 +165,7 @@ def _prepare_open(item: OpenItem, entry: Entry) -> _Input:
 
 
 def _named_inside(item: OpenItem, kid: Kid) -> Kid:
-    """The version that the ciphertext names; a kid with another version contradicts it."""
-    version = ciphertext_version(item.sealed)
-    if kid.version not in (None, version):
-        raise does_not_open()
-    return kid.at(version)
+    return named_inside(kid, item.sealed)
 
 
 def _seal(works: list[Work[_Input]]) -> list[SealAnswer | KmsError]:

@@ -6,7 +6,7 @@ from typing import Annotated, NamedTuple, Protocol
 
 from msgspec import UNSET, Meta, UnsetType
 
-from ron_kms.crypto.framing import HEADER_SIZE, ciphertext_header, ciphertext_version, wrap_info
+from ron_kms.crypto.framing import HEADER_SIZE, ciphertext_header, wrap_info
 from ron_kms.crypto.wrapping import WrapKey
 from ron_kms.custody import core as custody
 from ron_kms.errors import KmsError
@@ -15,7 +15,7 @@ from ron_kms.model import Kid
 from ron_kms.service.items import Verb, Work, attempt, authorised
 from ron_kms.service.kms import Kms
 from ron_kms.service.operation import Context, Operation
-from ron_kms.service.rules import require_openable, require_use
+from ron_kms.service.rules import named_inside, require_openable, require_use
 from ron_kms.service.schema import (
     ITEMS_MAX,
     Answer,
@@ -145,11 +145,7 @@ async def _moves(kms: Kms, context: Context, items: list[UnwrapItem], default: s
 
 
 def _named_inside(item: _Wrapped, kid: Kid) -> Kid:
-    """The version that the ciphertext names; a kid with another version contradicts it."""
-    version = ciphertext_version(item.wrapped)
-    if kid.version not in (None, version):
-        raise does_not_open()
-    return kid.at(version)
+    return named_inside(kid, item.wrapped)
 
 
 def _prepare(item: _Wrapped, entry: Entry) -> _Sealed:
