@@ -12,6 +12,7 @@ from ron_kms.capabilities.caveats import SCOPES
 from ron_kms.crypto.framing import HEADER_SIZE
 from ron_kms.crypto.suites import SUITES, Suite
 from ron_kms.metrics import Metrics
+from ron_kms.server.exposition import FAMILIES
 from ron_kms.server.readiness import NEEDED, WISHED
 from ron_kms.service.pipeline import OPERATIONS
 from tests.docs.pages import ROOT, needs_pages, spans, table
@@ -63,10 +64,11 @@ def test_metrics() -> None:
         for row in table(ROOT / "docs/operating.md", "metric")
     }
     collectors: set[Any] = set(Metrics().registry._collector_to_names)
-    assert told == {
+    counted = {
         one.describe()[0].name + ("_total" if one._type == "counter" else ""): (one._type, sorted(one._labelnames))
         for one in collectors
     }
+    assert told == counted | {family.name: (family.kind, sorted(family.labels)) for family in FAMILIES}
 
 
 def test_readiness() -> None:

@@ -10,7 +10,9 @@ GOOD = dict.fromkeys((*NEEDED, *WISHED), True)
 
 
 def _heard(slot: int, at: float = 100.0, **wrong: bool) -> Heard:
-    return Heard(slot=slot, pid=10 + slot, report=Report({**GOOD, **wrong}, inflight=1, connections=2), at=at)
+    return Heard(
+        slot=slot, pid=10 + slot, report=Report({**GOOD, **wrong}, inflight=1, connections=2, open_files=9), at=at
+    )
 
 
 def test_all_well() -> None:

@@ -32,6 +32,7 @@ class Report(msgspec.Struct, frozen=True, tag=True):
     ready: dict[str, bool]
     inflight: int
     connections: int
+    open_files: int
 
 
 class Failed(msgspec.Struct, frozen=True, tag=True):

@@ -7,18 +7,16 @@ import asyncio
 import platform
 from collections.abc import Awaitable, Callable, MutableMapping
 from importlib.metadata import version
-from pathlib import Path
 from typing import Any
 
 import msgspec
-from prometheus_client import CollectorRegistry, generate_latest
 from prometheus_client.exposition import CONTENT_TYPE_PLAIN_0_0_4
-from prometheus_client.multiprocess import MultiProcessCollector
 
 from ron_kms import _core
 from ron_kms.api.http.errors import envelope
 from ron_kms.errors import BadRequest, KmsError, NotFound
 from ron_kms.model import new_uuid
+from ron_kms.server.exposition import Exposition
 from ron_kms.server.readiness import Readiness
 from ron_kms.store import sqlite as engine
 
@@ -32,12 +30,12 @@ class Operator:
     """The ASGI application.
 
     :param readiness: judges the service now.
-    :param metrics: folder of the workers' metrics.
+    :param exposition: makes the page of metrics.
     """
 
-    def __init__(self, readiness: Callable[[], Readiness], metrics: Path) -> None:
+    def __init__(self, readiness: Callable[[], Readiness], exposition: Exposition) -> None:
         self._readiness = readiness
-        self._metrics = metrics
+        self._metrics = exposition
         self._version = msgspec.json.encode(versions())
         self._pages: dict[str, Callable[[], Awaitable[Reply]]] = {
             "/healthz": self._healthz,
@@ -73,7 +71,7 @@ class Operator:
         return 200, _JSON, self._version
 
     async def _exposition(self) -> Reply:
-        body = await asyncio.to_thread(_sum_of_workers, self._metrics)
+        body = await asyncio.to_thread(self._metrics.text, self._metrics.collect())
         return 200, CONTENT_TYPE_PLAIN_0_0_4.encode("ascii"), body
 
 
@@ -87,12 +85,6 @@ def versions() -> dict[str, str]:
         "python": platform.python_version(),
         "hypercorn": version("hypercorn"),
     }
-
-
-def _sum_of_workers(folder: Path) -> bytes:
-    registry = CollectorRegistry()
-    MultiProcessCollector(registry, path=str(folder))  # type: ignore[no-untyped-call]
-    return generate_latest(registry)
 
 
 def _refusal(error: KmsError) -> Reply:

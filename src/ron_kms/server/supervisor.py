@@ -25,6 +25,7 @@ from ron_kms.root.handle import RootKey
 from ron_kms.server import logs
 from ron_kms.server.banner import ready_text
 from ron_kms.server.data_dir import TOKEN, DataDirectory
+from ron_kms.server.exposition import Exposition
 from ron_kms.server.guards.limits import Limits
 from ron_kms.server.guards.serve import Server
 from ron_kms.server.high_water import Keeper
@@ -129,7 +130,8 @@ class _Supervisor:
             Slot(number, self._settings, self._root, listener, self._metrics)
             for number, listener in enumerate(listeners)
         ]
-        server = Server(Operator(self.readiness, self._metrics), Limits(connections=_OPERATOR_CONNECTIONS, streams=16))
+        exposition = Exposition(self._metrics, self.readiness, lambda: [slot.heard for slot in self._slots])
+        server = Server(Operator(self.readiness, exposition), Limits(connections=_OPERATOR_CONNECTIONS, streams=16))
         await server.start(*operator_sockets)
         keepers = [asyncio.create_task(slot.keep()) for slot in self._slots]
         mark = asyncio.create_task(self._keeper.keep())

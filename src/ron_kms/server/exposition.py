@@ -1,0 +1,141 @@
+"""What ``/metrics`` answers: the workers' counts, summed, and what only the supervisor sees: readiness by its keys, and
+what each process takes of the machine.
+
+Each family below is in :data:`FAMILIES`, from which the documentation is checked.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from importlib.metadata import version
+from pathlib import Path
+from typing import NamedTuple
+
+from prometheus_client import CollectorRegistry, generate_latest
+from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
+from prometheus_client.multiprocess import MultiProcessCollector
+from prometheus_client.registry import Collector
+
+from ron_kms import _core
+from ron_kms.server.readiness import NEEDED, WISHED, Heard, Readiness
+
+_TICKS = os.sysconf("SC_CLK_TCK")
+_PAGE = os.sysconf("SC_PAGE_SIZE")
+
+
+class Family(NamedTuple):
+    """A metric of the supervisor's own; ``kind`` is ``gauge`` or ``counter``."""
+
+    name: str
+    kind: str
+    labels: tuple[str, ...]
+    help: str
+
+    def filled(self, samples: Iterable[tuple[Sequence[str], float]]) -> Metric:
+        """The family with a value for each tuple of labels."""
+        make = CounterMetricFamily if self.kind == "counter" else GaugeMetricFamily
+        family = make(self.name, self.help, labels=self.labels)
+        for labels, value in samples:
+            family.add_metric(labels, value)
+        return family
+
+
+READY = Family("kms_ready", "gauge", (), "Whether /readyz answers 200")
+READINESS = Family("kms_readiness", "gauge", ("key",), "Each key of /readyz: 1 where it is good in every worker")
+RESTARTS = Family("kms_worker_restarts_total", "counter", ("process",), "Workers that died and were replaced")
+MEMORY = Family("kms_process_resident_bytes", "gauge", ("process",), "Resident memory")
+CPU = Family("kms_process_cpu_seconds_total", "counter", ("process",), "Processor time, user and system")
+FILES = Family("kms_process_open_files", "gauge", ("process",), "Open descriptors")
+FILES_MAX = Family("kms_process_open_files_max", "gauge", ("process",), "How many descriptors may be open")
+BUILD = Family("kms_build_info", "gauge", ("version", "liboqs", "libsodium"), "1; what runs here, as labels")
+
+FAMILIES = (READY, READINESS, RESTARTS, MEMORY, CPU, FILES, FILES_MAX, BUILD)
+
+
+class Exposition:
+    """Prometheus text for one scrape.
+
+    :param folder: the workers' metrics.
+    :param readiness: judges the service now.
+    :param workers: what was last heard of each slot.
+    """
+
+    def __init__(
+        self, folder: Path, readiness: Callable[[], Readiness], workers: Callable[[], Sequence[Heard]]
+    ) -> None:
+        self._folder = folder
+        self._readiness = readiness
+        self._workers = workers
+
+    def collect(self) -> Collector:
+        """The supervisor's own view of this moment; to be called on the event loop."""
+        return _View(self._readiness(), tuple(_heard(worker) for worker in self._workers()))
+
+    def text(self, view: Collector) -> bytes:
+        """Everything, in Prometheus' text format 0.0.4; reads files, so not on the event loop."""
+        registry = CollectorRegistry(auto_describe=False)
+        MultiProcessCollector(registry, path=str(self._folder))  # type: ignore[no-untyped-call]
+        registry.register(view)
+        return generate_latest(registry)
+
+
+class _Worker(NamedTuple):
+    slot: int
+    pid: int | None
+    open_files: int | None
+    restarts: int
+
+
+def _heard(worker: Heard) -> _Worker:
+    return _Worker(
+        worker.slot, worker.pid, None if worker.report is None else worker.report.open_files, worker.restarts
+    )
+
+
+class _View(Collector):
+    def __init__(self, readiness: Readiness, workers: Sequence[_Worker]) -> None:
+        self._readiness = readiness
+        self._workers = workers
+
+    def collect(self) -> Iterator[Metric]:
+        wrong = {*self._readiness.missing, *self._readiness.degraded}
+        yield READY.filled([((), float(self._readiness.ready))])
+        yield READINESS.filled(((key,), float(key not in wrong)) for key in (*NEEDED, *WISHED))
+        yield RESTARTS.filled(((f"worker-{worker.slot}",), worker.restarts) for worker in self._workers)
+        usage = dict(self._usage())
+        yield MEMORY.filled(((name,), used.resident) for name, used in usage.items())
+        yield CPU.filled(((name,), used.cpu_seconds) for name, used in usage.items())
+        yield FILES.filled(((name,), used.files) for name, used in usage.items() if used.files is not None)
+        yield FILES_MAX.filled(((name,), used.files_max) for name, used in usage.items())
+        yield BUILD.filled([((version("ron-kms"), _core.liboqs_version(), _core.sodium_version()), 1.0)])
+
+    def _usage(self) -> Iterator[tuple[str, _Usage]]:
+        yield "supervisor", _usage(os.getpid(), open_files())
+        for worker in self._workers:
+            if worker.pid is not None:
+                try:
+                    yield f"worker-{worker.slot}", _usage(worker.pid, worker.open_files)
+                except (OSError, StopIteration):
+                    continue  # it has just died
+
+
+class _Usage(NamedTuple):
+    resident: int
+    cpu_seconds: float
+    files: int | None
+    files_max: int
+
+
+def _usage(pid: int, files: int | None) -> _Usage:
+    """:raises OSError: there is no such process."""
+    folder = Path("/proc") / str(pid)
+    fields = (folder / "stat").read_text().rpartition(")")[2].split()
+    limits = (folder / "limits").read_text().splitlines()
+    files_max = next(line.split()[3] for line in limits if line.startswith("Max open files"))
+    return _Usage(int(fields[21]) * _PAGE, (int(fields[11]) + int(fields[12])) / _TICKS, files, int(files_max))
+
+
+def open_files() -> int:
+    """How many descriptors this process has open; only itself may look, for it is not dumpable."""
+    return len(os.listdir("/proc/self/fd"))  # noqa: PTH208 - thousands of Path objects would be made to be counted
