@@ -1,0 +1,25 @@
+"""Settings: flags over ``KMS_*`` environment over TOML file over defaults, from one table.
+
+``settings.py`` is the table; ``loading.py`` reads the sources, ``page.py`` writes the reference page.
+"""
+
+from __future__ import annotations
+
+from ron_kms.config.kinds import Address
+from ron_kms.config.loading import Loaded, load
+from ron_kms.config.page import reference
+from ron_kms.config.settings import Settings, cores, state_directory
+from ron_kms.config.table import CONFIG_ENV, DEFINITIONS, Definition
+
+__all__ = [
+    "CONFIG_ENV",
+    "DEFINITIONS",
+    "Address",
+    "Definition",
+    "Loaded",
+    "Settings",
+    "cores",
+    "load",
+    "reference",
+    "state_directory",
+]

@@ -1,0 +1,29 @@
+"""The reference page of all settings."""
+
+from __future__ import annotations
+
+from ron_kms.config.knob import Section
+from ron_kms.config.table import DEFINITIONS
+
+_PREAMBLE = """\
+A flag goes before the environment, the environment before the TOML file (`--config` or `KMS_CONFIG`), the file before
+the default. In the file a setting is named as its flag is, with `_` for `-`: `http_addr = "127.0.0.1:9446"`. An unknown
+name is refused in the file and warned of in the environment. This page is made from the table in
+`src/ron_kms/config/settings.py`; a test compares them."""
+
+
+def reference() -> str:
+    """The whole page, as Markdown."""
+    lines = ["# Settings", "", _PREAMBLE, ""]
+    for section in Section:
+        rows = [row for row in DEFINITIONS if row.knob.section is section]
+        if not rows:
+            continue
+        lines += [f"## {section.value}", ""]
+        lines += ["| environment | flag | what it does | default | changed by |", "|---|---|---|---|---|"]
+        for row in rows:
+            what = f"{row.knob.help} It must be {row.knob.kind.expects}."
+            by = "reload" if row.knob.reloads else "restart"
+            lines.append(f"| `{row.env}` | `{row.flag}` | {what} | {row.default} | {by} |")
+        lines.append("")
+    return "\n".join(lines)

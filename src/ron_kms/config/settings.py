@@ -1,0 +1,215 @@
+"""The table of settings: each field of :class:`Settings` is one, with its name, type, default and text.
+
+Flags, environment, file, help and the reference page are all made from it. Within a section of the page the order is
+that of the fields.
+"""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import Annotated
+
+import msgspec
+
+from ron_kms.config.kinds import ADDRESS, BOOL, PATH, SWITCH, Address, one_of, seconds, text, whole
+from ron_kms.config.knob import Knob, Section
+
+
+def cores() -> int:
+    """Cores that this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+def state_directory() -> Path:
+    """``ron-kms`` in the XDG state directory."""
+    base = os.environ.get("XDG_STATE_HOME", "")
+    return (Path(base) if base.startswith("/") else Path("~/.local/state").expanduser()) / "ron-kms"
+
+
+class Settings(msgspec.Struct, frozen=True, kw_only=True):
+    """What is in force. A field's environment name is ``KMS_`` and its name in capitals; its flag ``--its-name``."""
+
+    data_dir: Annotated[
+        Path,
+        Knob(
+            Section.DATA,
+            PATH,
+            "Folder of the store, the root key and the administrator's token; only its owner may have access.",
+            "ron-kms in the XDG state directory (~/.local/state/ron-kms)",
+        ),
+    ] = msgspec.field(default_factory=state_directory)
+    store_url: Annotated[
+        str,
+        Knob(
+            Section.DATA,
+            text("a database URL such as sqlite:////var/lib/ron-kms/ron-kms.db", "URL"),
+            "The store of keys; SQLite is the one engine so far.",
+            "ron-kms.db in the data folder",
+        ),
+    ] = ""
+    seal: Annotated[
+        str,
+        Knob(
+            Section.DATA,
+            text("a seal, keyfile:<path> or passphrase:<path>", "SEAL"),
+            "Where the root key rests that seals all others.",
+            "keyfile:root.key in the data folder",
+        ),
+    ] = ""
+    passphrase_file: Annotated[
+        Path | None,
+        Knob(
+            Section.DATA,
+            PATH,
+            "File, named pipe or inherited descriptor (/dev/fd/3) whose first line is the passphrase of a passphrase"
+            " seal.",
+            "none: it is asked at the terminal",
+        ),
+    ] = None
+
+    http_addr: Annotated[
+        Address, Knob(Section.ADDRESSES, ADDRESS, "Where the API listens. Port 0 takes any free port.")
+    ] = Address("127.0.0.1", 9446)
+    operator_addr: Annotated[
+        Address,
+        Knob(
+            Section.ADDRESSES,
+            ADDRESS,
+            "Where /healthz, /readyz, /metrics and /version are served, always in plain text.",
+        ),
+    ] = Address("127.0.0.1", 9909)
+    insecure_plaintext: Annotated[
+        bool,
+        Knob(
+            Section.ADDRESSES,
+            SWITCH,
+            "Allow plain text on addresses that others can reach: tokens and payloads are readable.",
+        ),
+    ] = False
+    tls_cert: Annotated[
+        Path | None,
+        Knob(
+            Section.ADDRESSES,
+            PATH,
+            "Certificate chain (PEM); with the key it makes the API speak TLS 1.3.",
+            "none",
+        ),
+    ] = None
+    tls_key: Annotated[
+        Path | None, Knob(Section.ADDRESSES, PATH, "The certificate's private key (PEM, not encrypted).", "none")
+    ] = None
+    tls_client_ca: Annotated[
+        Path | None,
+        Knob(
+            Section.ADDRESSES,
+            PATH,
+            "Authorities (PEM) one of which must have signed a client's certificate.",
+            "none",
+        ),
+    ] = None
+
+    workers: Annotated[int, Knob(Section.PROCESSES, whole(1, 256), "Worker processes.", "one for each core")] = (
+        msgspec.field(default_factory=cores)
+    )
+    debug_dumpable: Annotated[
+        bool,
+        Knob(
+            Section.PROCESSES,
+            SWITCH,
+            "Let debuggers and profilers of the same user read the processes' memory, keys included.",
+        ),
+    ] = False
+    drain_seconds: Annotated[
+        float,
+        Knob(Section.PROCESSES, seconds(0, 600), "On SIGTERM, requests in flight may take this long to finish."),
+    ] = 3.0
+
+    max_connections: Annotated[
+        int,
+        Knob(
+            Section.CONNECTIONS,
+            whole(1, 100_000),
+            "Open connections a worker; further ones are closed at once.",
+        ),
+    ] = 4096
+    idle_seconds: Annotated[
+        float,
+        Knob(Section.CONNECTIONS, seconds(0.1, 86_400), "A connection without a request is closed after this."),
+    ] = 60.0
+    request_seconds: Annotated[
+        float,
+        Knob(Section.CONNECTIONS, seconds(0.1, 3600), "A request must have arrived whole within this."),
+    ] = 20.0
+    response_seconds: Annotated[
+        float,
+        Knob(Section.CONNECTIONS, seconds(0.1, 3600), "A client must have taken its answer within this."),
+    ] = 30.0
+
+    key_slots: Annotated[
+        int, Knob(Section.KEYS, whole(16, 16_384), "Private keys that a worker holds ready in locked memory.")
+    ] = 1024
+    freshness_ms: Annotated[
+        int,
+        Knob(
+            Section.KEYS,
+            whole(100, 60_000),
+            "Milliseconds. A worker that has not looked at the store for longer refuses to use private keys; so what is"
+            " disabled or revoked is so everywhere after this at most.",
+        ),
+    ] = 1000
+
+    pq_produce_hybrid: Annotated[
+        bool,
+        Knob(
+            Section.POLICY,
+            BOOL,
+            "Whether new versions are hybrid where no suite is named and `or` holds; false is phase 0, all classical.",
+        ),
+    ] = True
+    pq_verify_mode: Annotated[
+        str,
+        Knob(
+            Section.POLICY,
+            one_of("or", "and", "pq_only"),
+            "What verify demands for tenants without a policy of their own: any track, every track with the"
+            " post-quantum one among them, or the post-quantum one.",
+        ),
+    ] = "or"
+    pq_rollout_percent: Annotated[
+        int,
+        Knob(
+            Section.POLICY,
+            whole(0, 100),
+            "Share of each tenant's keys that they hold for; the others follow the phase before.",
+        ),
+    ] = 100
+    pq_rollback_window: Annotated[
+        float,
+        Knob(
+            Section.POLICY,
+            seconds(0, 31_536_000),
+            "For so long after a step to `and`, a valid signature that it refuses unannounced takes the tenant back to"
+            " `or`; 0 for never.",
+        ),
+    ] = 604_800.0
+
+    log_level: Annotated[
+        str,
+        Knob(
+            Section.LOGS,
+            one_of("debug", "info", "warning", "error"),
+            "The least severe log lines that are written.",
+        ),
+    ] = "info"
+
+    def __post_init__(self) -> None:
+        force = msgspec.structs.force_setattr
+        if not self.store_url:
+            force(self, "store_url", f"sqlite:///{self.data_dir / 'ron-kms.db'}")
+        if not self.seal:
+            force(self, "seal", f"keyfile:{self.data_dir / 'root.key'}")
+
+    @property
+    def tls(self) -> bool:
+        return self.tls_cert is not None
