@@ -5,13 +5,14 @@ from __future__ import annotations
 from ron_kms._core import has_aes_gcm
 from ron_kms.server.control import Report
 from ron_kms.server.readiness import NEEDED, WISHED, Heard, judge
+from ron_kms.server.usage import usage
 
 GOOD = dict.fromkeys((*NEEDED, *WISHED), True)
 
 
 def _heard(slot: int, at: float = 100.0, **wrong: bool) -> Heard:
     return Heard(
-        slot=slot, pid=10 + slot, report=Report({**GOOD, **wrong}, inflight=1, connections=2, open_files=9), at=at
+        slot=slot, pid=10 + slot, report=Report({**GOOD, **wrong}, inflight=1, connections=2, usage=usage()), at=at
     )
 
 

@@ -13,6 +13,7 @@ from typing import Any
 import msgspec
 
 from ron_kms.config import Settings
+from ron_kms.server.usage import Usage
 
 PACKET_BYTES = 64 * 1024
 
@@ -32,7 +33,7 @@ class Report(msgspec.Struct, frozen=True, tag=True):
     ready: dict[str, bool]
     inflight: int
     connections: int
-    open_files: int
+    usage: Usage
 
 
 class Failed(msgspec.Struct, frozen=True, tag=True):

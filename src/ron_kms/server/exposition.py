@@ -6,7 +6,6 @@ Each family below is in :data:`FAMILIES`, from which the documentation is checke
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from importlib.metadata import version
 from pathlib import Path
@@ -19,9 +18,7 @@ from prometheus_client.registry import Collector
 
 from ron_kms import _core
 from ron_kms.server.readiness import NEEDED, WISHED, Heard, Readiness
-
-_TICKS = os.sysconf("SC_CLK_TCK")
-_PAGE = os.sysconf("SC_PAGE_SIZE")
+from ron_kms.server.usage import Usage, usage
 
 
 class Family(NamedTuple):
@@ -81,16 +78,13 @@ class Exposition:
 
 
 class _Worker(NamedTuple):
-    slot: int
-    pid: int | None
-    open_files: int | None
+    process: str
+    usage: Usage | None
     restarts: int
 
 
 def _heard(worker: Heard) -> _Worker:
-    return _Worker(
-        worker.slot, worker.pid, None if worker.report is None else worker.report.open_files, worker.restarts
-    )
+    return _Worker(f"worker-{worker.slot}", None if worker.report is None else worker.report.usage, worker.restarts)
 
 
 class _View(Collector):
@@ -102,40 +96,11 @@ class _View(Collector):
         wrong = {*self._readiness.missing, *self._readiness.degraded}
         yield READY.filled([((), float(self._readiness.ready))])
         yield READINESS.filled(((key,), float(key not in wrong)) for key in (*NEEDED, *WISHED))
-        yield RESTARTS.filled(((f"worker-{worker.slot}",), worker.restarts) for worker in self._workers)
-        usage = dict(self._usage())
-        yield MEMORY.filled(((name,), used.resident) for name, used in usage.items())
-        yield CPU.filled(((name,), used.cpu_seconds) for name, used in usage.items())
-        yield FILES.filled(((name,), used.files) for name, used in usage.items() if used.files is not None)
-        yield FILES_MAX.filled(((name,), used.files_max) for name, used in usage.items())
+        yield RESTARTS.filled(((worker.process,), worker.restarts) for worker in self._workers)
+        used = {"supervisor": usage()}
+        used.update((worker.process, worker.usage) for worker in self._workers if worker.usage is not None)
+        yield MEMORY.filled(((name,), one.resident) for name, one in used.items())
+        yield CPU.filled(((name,), one.cpu_seconds) for name, one in used.items())
+        yield FILES.filled(((name,), one.files) for name, one in used.items())
+        yield FILES_MAX.filled(((name,), one.files_max) for name, one in used.items())
         yield BUILD.filled([((version("ron-kms"), _core.liboqs_version(), _core.sodium_version()), 1.0)])
-
-    def _usage(self) -> Iterator[tuple[str, _Usage]]:
-        yield "supervisor", _usage(os.getpid(), open_files())
-        for worker in self._workers:
-            if worker.pid is not None:
-                try:
-                    yield f"worker-{worker.slot}", _usage(worker.pid, worker.open_files)
-                except (OSError, StopIteration):
-                    continue  # it has just died
-
-
-class _Usage(NamedTuple):
-    resident: int
-    cpu_seconds: float
-    files: int | None
-    files_max: int
-
-
-def _usage(pid: int, files: int | None) -> _Usage:
-    """:raises OSError: there is no such process."""
-    folder = Path("/proc") / str(pid)
-    fields = (folder / "stat").read_text().rpartition(")")[2].split()
-    limits = (folder / "limits").read_text().splitlines()
-    files_max = next(line.split()[3] for line in limits if line.startswith("Max open files"))
-    return _Usage(int(fields[21]) * _PAGE, (int(fields[11]) + int(fields[12])) / _TICKS, files, int(files_max))
-
-
-def open_files() -> int:
-    """How many descriptors this process has open; only itself may look, for it is not dumpable."""
-    return len(os.listdir("/proc/self/fd"))  # noqa: PTH208 - thousands of Path objects would be made to be counted

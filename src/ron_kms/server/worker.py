@@ -30,12 +30,12 @@ from ron_kms.policy.pq import phase_named
 from ron_kms.policy.recent import RecentCounter
 from ron_kms.root.handle import RootKey
 from ron_kms.server import control, logs
-from ron_kms.server.exposition import open_files
 from ron_kms.server.guards.limits import Limits
 from ron_kms.server.guards.serve import Server
 from ron_kms.server.readiness import REPORT_SECONDS
 from ron_kms.server.tls import make_context
 from ron_kms.server.tokens import Tokens
+from ron_kms.server.usage import usage
 from ron_kms.service.due import JOBS
 from ron_kms.service.kms import Kms, PolicySettings
 from ron_kms.service.pipeline import OPERATIONS
@@ -183,7 +183,7 @@ class _Worker:
                 "clock_ok": self._clock.is_sane(),
                 "pq_policy_ok": policies_stand,
             }
-            self._tell(control.Report(ready, app.traffic.inflight, server.connections, open_files()))
+            self._tell(control.Report(ready, app.traffic.inflight, server.connections, usage()))
             await asyncio.sleep(REPORT_SECONDS)
 
     def _tell(self, frame: control.Frame) -> None:
