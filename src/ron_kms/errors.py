@@ -181,3 +181,7 @@ class Restored(ConfigurationError):
         "Put the newer store back; or, if this one is meant to be used from now on and what is missing in it to be"
         " lost: ron-kms restore accept."
     )
+
+
+class Malformed(KmsError):
+    """Bytes of the audit log that are not what its formats say; never sent over the wire."""

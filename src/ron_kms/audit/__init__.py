@@ -1,0 +1,1 @@
+"""The audit log: records, the tree over them, checkpoints, proofs."""
