@@ -132,6 +132,37 @@ class TooLarge(CallerError):
     default_hint = "Split the request: at most 1 MiB and 1,024 items."
 
 
+class Refused(CallerError):
+    """Let in later: a limit is reached.
+
+    :ivar limit: which one, as metrics name it.
+    """
+
+    http = 429
+    grpc = "RESOURCE_EXHAUSTED"
+    retryable = True
+
+    def __init__(
+        self, message: str, *, hint: str | None = None, retry_after: int | None = None, limit: str = "none"
+    ) -> None:
+        super().__init__(message, hint=hint, retry_after=retry_after)
+        self.limit = limit
+
+
+class Backpressure(Refused):
+    """There is as much in flight as the service can do in time."""
+
+    code = "Backpressure"
+    default_hint = "Try again after Retry-After seconds; have fewer requests in flight."
+
+
+class RateLimited(Refused):
+    """More operations a second than agreed."""
+
+    code = "RateLimited"
+    default_hint = "Try again after Retry-After seconds; a batch counts as its items."
+
+
 class Internal(ServiceError):
     code = "Internal"
     default_hint = "Report it with the request id; the operator's log has the cause."
