@@ -219,6 +219,12 @@ class SecretKey(_Guarded):
         :raises ValueError: the public keys have wrong sizes.
         """
 
+def merkle_root(leaves: Iterable[bytes]) -> bytes:
+    """The root of the tree whose leaves are these (RFC 6962, section 2.1), the GIL released; 32 bytes.
+
+    :raises TypeError: a leaf is not bytes.
+    """
+
 def from_passphrase(passphrase: Buffer, salt: bytes, opslimit: int, memlimit: int) -> SecretKey:
     """A secret made of a passphrase by Argon2id (RFC 9106, version 1.3, one lane), the GIL released.
 

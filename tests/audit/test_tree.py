@@ -194,5 +194,16 @@ def test_a_frontier_stays_small(size: int) -> None:
     assert sum(map(len, frontier._rows)) <= 255 * len(frontier._rows)
 
 
+@given(st.lists(st.binary(max_size=200), max_size=70))
+def test_the_tree_over_a_batch(leaves: list[bytes]) -> None:
+    assert merkle_root(leaves) == naive.root(leaves) == fold([leaf_hash(leaf) for leaf in leaves])
+
+
+def test_leaves_are_bytes_that_cannot_change() -> None:
+    for leaf in (bytearray(b"leaf"), "leaf", None):
+        with pytest.raises(TypeError, match="a leaf is bytes, not"):
+            merkle_root([b"leaf", leaf])  # type: ignore[list-item]
+
+
 def test_the_root_of_an_empty_batch() -> None:
     assert base64.b64encode(merkle_root([])) == b"47DEQpj8HBSa+/TImW+5JCeuQeRkm5NMpJWZG3hSuFU="

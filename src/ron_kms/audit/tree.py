@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterable, Sequence
 from hashlib import sha256
 from typing import NamedTuple
 
+from ron_kms import _core
 from ron_kms.errors import Malformed
 
 HASH_SIZE = 32
@@ -51,7 +52,7 @@ def node_hash(left: bytes, right: bytes) -> bytes:
 
 def merkle_root(leaves: Sequence[bytes]) -> bytes:
     """The root of the tree whose leaves are these, in their order; for a batch, the digests of its items."""
-    return fold([leaf_hash(leaf) for leaf in leaves])
+    return _core.merkle_root(leaves)
 
 
 def fold(hashes: Sequence[bytes]) -> bytes:

@@ -47,6 +47,8 @@ ctypedef int (*ed_sign_t)(uint8_t *, unsigned long long *, const uint8_t *, unsi
 ctypedef int (*ed_verify_t)(const uint8_t *, const uint8_t *, unsigned long long, const uint8_t *) noexcept nogil
 ctypedef int (*generichash_t)(
     uint8_t *, size_t, const uint8_t *, unsigned long long, const uint8_t *, size_t) noexcept nogil
+ctypedef int (*sha256_t)(uint8_t *, const uint8_t *, unsigned long long) noexcept nogil
+ctypedef int (*sha256_init_t)(void *) noexcept nogil
 ctypedef int (*hmac_init_t)(void *, const uint8_t *, size_t) noexcept nogil
 ctypedef int (*hmac_update_t)(void *, const uint8_t *, unsigned long long) noexcept nogil
 ctypedef int (*hmac_final_t)(void *, uint8_t *) noexcept nogil
@@ -98,6 +100,10 @@ cdef ed_seed_keypair_t ed25519_seed_keypair = <ed_seed_keypair_t> _sodium_addres
 cdef ed_sign_t ed25519_sign = <ed_sign_t> _sodium_address("crypto_sign_ed25519_detached")
 cdef ed_verify_t ed25519_verify = <ed_verify_t> _sodium_address("crypto_sign_ed25519_verify_detached")
 cdef generichash_t blake2b = <generichash_t> _sodium_address("crypto_generichash")
+cdef sha256_t sha256 = <sha256_t> _sodium_address("crypto_hash_sha256")
+cdef sha256_init_t sha256_init = <sha256_init_t> _sodium_address("crypto_hash_sha256_init")
+cdef hmac_update_t sha256_update = <hmac_update_t> _sodium_address("crypto_hash_sha256_update")
+cdef hmac_final_t sha256_final = <hmac_final_t> _sodium_address("crypto_hash_sha256_final")
 cdef hmac_init_t hmac_init = <hmac_init_t> _sodium_address("crypto_auth_hmacsha256_init")
 cdef hmac_update_t hmac_update = <hmac_update_t> _sodium_address("crypto_auth_hmacsha256_update")
 cdef hmac_final_t hmac_final = <hmac_final_t> _sodium_address("crypto_auth_hmacsha256_final")
