@@ -8,7 +8,7 @@ from typing import Any
 
 import click
 
-from ron_kms.config import CONFIG_ENV, DEFINITIONS, load
+from ron_kms.config import CONFIG_ENV, DEFINITIONS, Loaded, load
 
 
 @click.command(
@@ -17,10 +17,14 @@ from ron_kms.config import CONFIG_ENV, DEFINITIONS, load
 @click.option("--config", metavar="PATH", help=f"TOML file with settings, named as the flags are. [{CONFIG_ENV}]")
 def serve(**flags: Any) -> None:
     """Run the service: one supervisor, its workers, and the operator's port."""
-    settings, warnings = load(flags, os.environ)
+
+    def read() -> Loaded:
+        return load(flags, os.environ)
+
+    loaded = read()
     from ron_kms.server.supervisor import run  # noqa: PLC0415 - so that --help and faults load no server
 
-    sys.exit(run(settings, warnings))
+    sys.exit(run(loaded, read))
 
 
 for row in DEFINITIONS:

@@ -1,6 +1,7 @@
 """Settings: flags over ``KMS_*`` environment over TOML file over defaults, from one table.
 
-``settings.py`` is the table; ``loading.py`` reads the sources, ``page.py`` writes the reference page.
+``settings.py`` is the table; ``loading.py`` reads the sources, ``renewal.py`` says what a reload may change,
+``page.py`` writes the reference page.
 """
 
 from __future__ import annotations
@@ -8,6 +9,7 @@ from __future__ import annotations
 from ron_kms.config.kinds import Address
 from ron_kms.config.loading import Loaded, load
 from ron_kms.config.page import reference
+from ron_kms.config.renewal import Renewal, renew
 from ron_kms.config.settings import Settings, cores, state_directory
 from ron_kms.config.table import CONFIG_ENV, DEFINITIONS, Definition
 
@@ -17,9 +19,11 @@ __all__ = [
     "Address",
     "Definition",
     "Loaded",
+    "Renewal",
     "Settings",
     "cores",
     "load",
     "reference",
+    "renew",
     "state_directory",
 ]

@@ -26,7 +26,8 @@ class Knob(NamedTuple):
     """What the field of a setting says about itself.
 
     :ivar shown: the default in words, where it is computed.
-    :ivar reloads: whether it can be changed while the service runs; otherwise it needs a restart.
+    :ivar reloads: whether SIGHUP changes it; otherwise it needs a restart. Whoever uses it in a worker registers with
+        :class:`ron_kms.server.reloads.Reloads`.
     """
 
     section: Section

@@ -9,7 +9,10 @@ _PREAMBLE = """\
 A flag goes before the environment, the environment before the TOML file (`--config` or `KMS_CONFIG`), the file before
 the default. In the file a setting is named as its flag is, with `_` for `-`: `http_addr = "127.0.0.1:9446"`. An unknown
 name is refused in the file and warned of in the environment. This page is made from the table in
-`src/ron_kms/config/settings.py`; a test compares them."""
+`src/ron_kms/config/settings.py`; a test compares them.
+
+On SIGHUP all sources are read again. What is changed by a reload is then in force; what is changed by a restart waits
+for one. [operating.md](operating.md#reload) has the details."""
 
 
 def reference() -> str:

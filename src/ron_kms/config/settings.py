@@ -122,7 +122,12 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     ] = False
     drain_seconds: Annotated[
         float,
-        Knob(Section.PROCESSES, seconds(0, 600), "On SIGTERM, requests in flight may take this long to finish."),
+        Knob(
+            Section.PROCESSES,
+            seconds(0, 600),
+            "On SIGTERM, requests in flight may take this long to finish.",
+            reloads=True,
+        ),
     ] = 3.0
 
     max_connections: Annotated[
@@ -131,19 +136,25 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
             Section.CONNECTIONS,
             whole(1, 100_000),
             "Open connections a worker; further ones are closed at once.",
+            reloads=True,
         ),
     ] = 4096
     idle_seconds: Annotated[
         float,
-        Knob(Section.CONNECTIONS, seconds(0.1, 86_400), "A connection without a request is closed after this."),
+        Knob(
+            Section.CONNECTIONS,
+            seconds(0.1, 86_400),
+            "A connection without a request is closed after this.",
+            reloads=True,
+        ),
     ] = 60.0
     request_seconds: Annotated[
         float,
-        Knob(Section.CONNECTIONS, seconds(0.1, 3600), "A request must have arrived whole within this."),
+        Knob(Section.CONNECTIONS, seconds(0.1, 3600), "A request must have arrived whole within this.", reloads=True),
     ] = 20.0
     response_seconds: Annotated[
         float,
-        Knob(Section.CONNECTIONS, seconds(0.1, 3600), "A client must have taken its answer within this."),
+        Knob(Section.CONNECTIONS, seconds(0.1, 3600), "A client must have taken its answer within this.", reloads=True),
     ] = 30.0
 
     key_slots: Annotated[
@@ -165,6 +176,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
             Section.POLICY,
             BOOL,
             "Whether new versions are hybrid where no suite is named and `or` holds; false is phase 0, all classical.",
+            reloads=True,
         ),
     ] = True
     pq_verify_mode: Annotated[
@@ -174,6 +186,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
             one_of("or", "and", "pq_only"),
             "What verify demands for tenants without a policy of their own: any track, every track with the"
             " post-quantum one among them, or the post-quantum one.",
+            reloads=True,
         ),
     ] = "or"
     pq_rollout_percent: Annotated[
@@ -182,6 +195,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
             Section.POLICY,
             whole(0, 100),
             "Share of each tenant's keys that they hold for; the others follow the phase before.",
+            reloads=True,
         ),
     ] = 100
     pq_rollback_window: Annotated[
@@ -191,6 +205,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
             seconds(0, 31_536_000),
             "For so long after a step to `and`, a valid signature that it refuses unannounced takes the tenant back to"
             " `or`; 0 for never.",
+            reloads=True,
         ),
     ] = 604_800.0
 
@@ -200,6 +215,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
             Section.LOGS,
             one_of("debug", "info", "warning", "error"),
             "The least severe log lines that are written.",
+            reloads=True,
         ),
     ] = "info"
 

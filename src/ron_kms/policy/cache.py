@@ -104,6 +104,13 @@ class Policies:
             for tenant in tenants:
                 self._known.pop(tenant, None)
 
+    def replace_default(self, default: Policy) -> None:
+        """From now on this holds for tenants without a policy of their own."""
+        with self._lock:
+            self.default = default
+            self._changes += 1
+            self._known.clear()
+
     def _read(self, connection: Connection, tenants: list[str]) -> Found:
         found: Found = {}
         for tenant in tenants:

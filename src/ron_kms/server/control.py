@@ -1,7 +1,9 @@
 """What supervisor and worker tell each other over the socket that a worker inherits.
 
 First the supervisor sends :class:`Start` and, behind it, the 32 bytes of the root key, which go from guarded memory to
-guarded memory. From then on only the worker speaks. When either end closes, the other knows that its peer is gone.
+guarded memory. From then on the worker reports. New settings come in two steps, so that all workers have them or none:
+:class:`Reload` and, when every worker has answered :class:`Prepared`, :class:`Decide`. When either end closes, the
+other knows that its peer is gone.
 """
 
 from __future__ import annotations
@@ -43,7 +45,28 @@ class Failed(msgspec.Struct, frozen=True, tag=True):
     hint: str = ""
 
 
-Frame = Start | Report | Failed
+class Reload(msgspec.Struct, frozen=True, tag=True):
+    """Make ready for these settings and change nothing yet; ``number`` is the reload's."""
+
+    number: int
+    settings: Settings
+
+
+class Prepared(msgspec.Struct, frozen=True, tag=True):
+    """A worker is ready for the settings of a reload, or says why it cannot be."""
+
+    number: int
+    fault: str = ""
+
+
+class Decide(msgspec.Struct, frozen=True, tag=True):
+    """Put what was prepared in force, or forget it."""
+
+    number: int
+    apply: bool
+
+
+Frame = Start | Report | Failed | Reload | Prepared | Decide
 
 
 def _encode_path(value: Any) -> Any:

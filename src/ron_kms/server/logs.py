@@ -29,12 +29,31 @@ def loop_failure(_loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> N
     structlog.get_logger("ron_kms.loop").error("a callback failed", trace=trace(context.get("exception")))
 
 
+_LEVELS = {name.lower(): number for name, number in logging.getLevelNamesMapping().items()}
+_level = logging.INFO
+
+
+def set_level(level: str) -> None:
+    """Write lines from this level up, from now on."""
+    global _level  # noqa: PLW0603 - a process has one log
+    _level = _LEVELS[level]
+    logging.getLogger("ron_kms").setLevel(_level)
+
+
+def _from_level_up(_logger: Any, method: str, event: Any) -> Any:
+    # structlog's own filter is fixed in every logger that was used once.
+    if _LEVELS[method] < _level:
+        raise structlog.DropEvent
+    return event
+
+
 def configure(level: str, **fields: Any) -> None:
     """Send this process's log to stderr, from ``level`` up; ``fields`` stand in every line."""
     logging.basicConfig(level=logging.WARNING, handlers=[_Others()], force=True)
     structlog.reset_defaults()
     structlog.configure(
         processors=[
+            _from_level_up,
             structlog.contextvars.merge_contextvars,
             _name_logger,
             structlog.processors.add_log_level,
@@ -42,14 +61,14 @@ def configure(level: str, **fields: Any) -> None:
             structlog.processors.EventRenamer("msg"),
             structlog.processors.JSONRenderer(),
         ],
-        wrapper_class=structlog.make_filtering_bound_logger(logging.getLevelName(level.upper())),
+        wrapper_class=structlog.make_filtering_bound_logger(logging.DEBUG),
         logger_factory=_Factory(fields),
         cache_logger_on_first_use=True,
     )
     below = logging.getLogger("ron_kms")
     below.handlers = [_Below()]
-    below.setLevel(level.upper())
     below.propagate = False
+    set_level(level)
 
 
 class _Below(logging.Handler):

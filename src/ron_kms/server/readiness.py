@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Sequence
+from datetime import UTC, datetime
 
 import msgspec
 
@@ -32,10 +33,24 @@ class WorkerState(msgspec.Struct, frozen=True):
     connections: int
 
 
+class ConfigState(msgspec.Struct, frozen=True):
+    """What ``/readyz`` tells about the settings in force."""
+
+    reloads: int = 0
+    """How often new ones were taken since the start."""
+    loaded: datetime = msgspec.field(default_factory=lambda: datetime.now(UTC))
+    """When those in force were read."""
+    failed: bool = False
+    """Whether they were read again since and refused; the log says why."""
+    waiting: tuple[str, ...] = ()
+    """Those that differ in their sources and need a restart."""
+
+
 class Snapshot(msgspec.Struct, frozen=True):
     """What readiness was judged from, and which suites this machine cannot compute."""
 
     workers: list[WorkerState]
+    config: ConfigState
     tls: bool
     unavailable_suites: list[str]
 
@@ -73,13 +88,16 @@ class Heard(msgspec.Struct):
         return self.report if self.report is not None and now - self.at <= SILENCE_SECONDS else None
 
 
-def judge(workers: Sequence[Heard], *, tls: bool, stopping: bool, now: float) -> Readiness:
+def judge(
+    workers: Sequence[Heard], *, tls: bool, stopping: bool, now: float, config: ConfigState | None = None
+) -> Readiness:
     """The state of the whole service."""
     reports = [worker.fresh(now) for worker in workers]
 
     def bad(keys: Sequence[str]) -> list[str]:
         return [key for key in keys if not all(report is not None and report.ready.get(key) for report in reports)]
 
+    config = config or ConfigState()
     missing = bad(NEEDED)
     if stopping and "listener_bound" not in missing:
         missing.append("listener_bound")  # the listening sockets are closed first
@@ -95,10 +113,11 @@ def judge(workers: Sequence[Heard], *, tls: bool, stopping: bool, now: float) ->
         )
         for worker, report in zip(workers, reports, strict=True)
     ]
+    degraded = [*(["config_loaded"] if config.failed else []), *bad(WISHED)]
     return Readiness(
         ready=not missing,
         missing=missing,
-        degraded=[] if missing else bad(WISHED),
+        degraded=[] if missing else degraded,
         retry_after=0 if not missing else 1,
-        snapshot=Snapshot(states, tls, [suite.name for suite in SUITES.values() if not suite.available]),
+        snapshot=Snapshot(states, config, tls, [suite.name for suite in SUITES.values() if not suite.available]),
     )

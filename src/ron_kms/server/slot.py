@@ -12,6 +12,7 @@ import sys
 import time
 from collections.abc import Mapping
 from pathlib import Path
+from typing import NamedTuple
 
 import structlog
 
@@ -28,6 +29,8 @@ _HEALTHY_SECONDS = 10.0
 """A worker that lived this long is replaced without delay."""
 _LEAVE_SECONDS = 1.0
 """For a worker to end after it has closed its control socket."""
+_PREPARE_SECONDS = 10.0
+"""For a worker to make ready for new settings; one that has just been started does so when it is up."""
 
 log = structlog.get_logger("ron_kms.supervisor")
 
@@ -48,6 +51,8 @@ class Slot:
         self._listener = listener
         self._metrics = metrics
         self._process: subprocess.Popen[bytes] | None = None
+        self._link: socket.socket | None = None
+        self._offer: _Offer | None = None
         self._stopping = asyncio.Event()
 
     async def keep(self) -> None:
@@ -80,6 +85,39 @@ class Slot:
                 async with asyncio.timeout(backoff):
                     await self._stopping.wait()
 
+    async def prepare(self, number: int, settings: Settings) -> str:
+        """Ask the worker to make ready for new settings; says what speaks against them.
+
+        Empty also where no worker runs now: its successor needs nothing but the settings.
+        """
+        if (link := self._link) is None:
+            return ""
+        self._offer = _Offer(number, link, asyncio.get_running_loop().create_future())
+        try:
+            link.send(control.encode(control.Reload(number, settings)))
+            async with asyncio.timeout(_PREPARE_SECONDS):
+                return await self._offer.answer
+        except (BlockingIOError, TimeoutError):
+            return f"the worker in slot {self.number} does not answer"
+        except OSError:  # it is ending
+            return ""
+
+    def decide(self, number: int, settings: Settings | None) -> None:
+        """Let the worker take the settings that it has prepared for, and all its successors; None to forget them."""
+        offer, self._offer = self._offer, None
+        if settings is not None:
+            self._settings = settings
+        if (link := self._link) is None:
+            return
+        try:
+            if settings is not None and (offer is None or offer.link is not link):
+                link.send(control.encode(control.Reload(number, settings)))  # it was started meanwhile, with old ones
+            link.send(control.encode(control.Decide(number, settings is not None)))
+        except BlockingIOError:
+            self.kill()  # its successor has the right ones
+        except OSError:  # it is ending
+            pass
+
     def stop(self) -> None:
         """Ask the worker to finish; once more to hasten it. It is not replaced."""
         self._stopping.set()
@@ -109,6 +147,8 @@ class Slot:
                 with contextlib.suppress(OSError, CoreError):  # it died already, as its exit will tell
                     ours.send(control.encode(control.Start(self._settings, self.number, self._metrics)))
                     self._root.send(ours.fileno())
+                    self._link = ours
+                ours.setblocking(False)
                 failure = await self._listen(ours)
                 with contextlib.suppress(TimeoutError):
                     async with asyncio.timeout(_LEAVE_SECONDS):
@@ -117,7 +157,7 @@ class Slot:
                 if process.returncode is None and not exited.done():
                     process.kill()
                 status = await exited
-                self._process = None
+                self._process = self._link = None
                 self.heard.forget()
             return status, failure
 
@@ -134,19 +174,34 @@ class Slot:
 
     async def _listen(self, ours: socket.socket) -> control.Failed | None:
         """Hear the worker out, until it closes its end."""
-        ours.setblocking(False)
         loop = asyncio.get_running_loop()
         failure = None
         while True:
             try:
                 frame = control.decode(await loop.sock_recv(ours, control.PACKET_BYTES))
             except (EOFError, OSError):
+                self._link = None
+                self._answer(ours, "")
                 return failure
             if isinstance(frame, control.Report):
                 self.heard.hear(frame)
                 self.ready.set()
             elif isinstance(frame, control.Failed):
                 failure = frame
+            elif isinstance(frame, control.Prepared) and self._offer and self._offer.number == frame.number:
+                self._answer(ours, frame.fault)
+
+    def _answer(self, link: socket.socket, fault: str) -> None:
+        if self._offer is not None and self._offer.link is link and not self._offer.answer.done():
+            self._offer.answer.set_result(fault)
+
+
+class _Offer(NamedTuple):
+    """New settings, and the answer of the worker they were offered to."""
+
+    number: int
+    link: socket.socket
+    answer: asyncio.Future[str]
 
 
 def _environment(environ: Mapping[str, str]) -> dict[str, str]:

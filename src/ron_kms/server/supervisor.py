@@ -8,18 +8,17 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import os
-import resource
 import signal
 import socket
 import time
-from collections.abc import Sequence
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import structlog
 
 from ron_kms import _core
-from ron_kms.config import Address, Settings
+from ron_kms.config import Address, Loaded, Settings
 from ron_kms.errors import ConfigurationError
 from ron_kms.root.handle import RootKey
 from ron_kms.server import logs
@@ -30,8 +29,10 @@ from ron_kms.server.guards.limits import Limits
 from ron_kms.server.guards.serve import Server
 from ron_kms.server.high_water import Keeper
 from ron_kms.server.metrics_dir import MetricsDirectory
+from ron_kms.server.open_files import bound_open_files
 from ron_kms.server.operator import Operator
 from ron_kms.server.readiness import Readiness, judge
+from ron_kms.server.reload import Reloader
 from ron_kms.server.slot import Slot
 from ron_kms.server.sockets import bind, port_of
 from ron_kms.server.tls import make_context
@@ -41,18 +42,18 @@ from ron_kms.store.bootstrap import Store, attach, prepare
 _LEAVE_SECONDS = 1.5
 """For workers to end after their drain, before they are killed."""
 _OPERATOR_CONNECTIONS = 64
-_OPEN_FILES = 128
-"""What a process has open besides connections."""
 
 log = structlog.get_logger("ron_kms.supervisor")
 
 
-def run(settings: Settings, warnings: Sequence[str] = ()) -> int:
-    """Serve until SIGTERM, SIGINT or SIGHUP; a second one hastens the end.
+def run(loaded: Loaded, read: Callable[[], Loaded]) -> int:
+    """Serve until SIGTERM or SIGINT; a second one hastens the end. SIGHUP reloads settings.
 
+    :param read: reads the settings again from all their sources.
     :returns: the exit code: 0, or 1 when a worker had to be killed.
     :raises KmsError: something keeps it from starting.
     """
+    settings, warnings = loaded
     try:
         _core.harden_process(dumpable=settings.debug_dumpable)
     except _core.CoreError as error:
@@ -61,7 +62,7 @@ def run(settings: Settings, warnings: Sequence[str] = ()) -> int:
     for warning in warnings:
         log.warning(warning)
     make_context(settings)
-    _bound_open_files(settings)
+    bound_open_files(settings.max_connections)
     with DataDirectory(settings.data_dir) as directory:
         # The addresses first: a start that fails for them must leave nothing behind.
         listeners = bind(settings.http_addr, settings.workers, "http_addr")
@@ -74,7 +75,7 @@ def run(settings: Settings, warnings: Sequence[str] = ()) -> int:
                 keeper.check()
                 _mint_first_token(store, directory)
                 with MetricsDirectory(settings.data_dir) as metrics:
-                    supervisor = _Supervisor(settings, directory, root, metrics.path, keeper)
+                    supervisor = _Supervisor(settings, read, directory, root, metrics.path, keeper)
                     code = asyncio.run(supervisor.main(listeners, operator))
                 keeper.try_update()
                 return code
@@ -91,34 +92,33 @@ def _mint_first_token(store: Store, directory: DataDirectory) -> None:
         _print(f"The administrator's token was made and is in {path}")
 
 
-def _bound_open_files(settings: Settings) -> None:
-    """So that connections which have not agreed on TLS yet, and are not counted before, are bounded too."""
-    _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-    wanted = settings.max_connections + _OPEN_FILES
-    files = wanted if hard == resource.RLIM_INFINITY else min(wanted, hard)
-    resource.setrlimit(resource.RLIMIT_NOFILE, (files, hard))
-    if files < wanted:
-        log.warning("fewer files may be open than max_connections needs", files=files, wanted=wanted)
-
-
 class _Supervisor:
     def __init__(
-        self, settings: Settings, directory: DataDirectory, root: RootKey, metrics: Path, keeper: Keeper
+        self,
+        settings: Settings,
+        read: Callable[[], Loaded],
+        directory: DataDirectory,
+        root: RootKey,
+        metrics: Path,
+        keeper: Keeper,
     ) -> None:
         self._settings = settings
+        """As they were at the start."""
         self._directory = directory
         self._root = root
         self._metrics = metrics
         self._keeper = keeper
         self._slots: list[Slot] = []
+        self._reloader = Reloader(settings, read, self._slots)
         self._stopping = asyncio.Event()
         self._killed = False
 
     async def main(self, listeners: list[socket.socket], operator_sockets: list[socket.socket]) -> int:
         loop = asyncio.get_running_loop()
         loop.set_exception_handler(logs.loop_failure)
-        for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
+        for number in (signal.SIGTERM, signal.SIGINT):
             loop.add_signal_handler(number, self._stop)
+        loop.add_signal_handler(signal.SIGHUP, self._hang_up, os.isatty(0))
         api, operator = (
             Address(address.host, port_of(sockets[0]))
             for address, sockets in (
@@ -126,7 +126,7 @@ class _Supervisor:
                 (self._settings.operator_addr, operator_sockets),
             )
         )
-        self._slots = [
+        self._slots += [
             Slot(number, self._settings, self._root, listener, self._metrics)
             for number, listener in enumerate(listeners)
         ]
@@ -135,21 +135,33 @@ class _Supervisor:
         await server.start(*operator_sockets)
         keepers = [asyncio.create_task(slot.keep()) for slot in self._slots]
         mark = asyncio.create_task(self._keeper.keep())
+        reloads: asyncio.Task[None] | None = None
         try:
             if await self._all_ready(keepers):
                 self._announce(api, operator)
+                reloads = asyncio.create_task(self._reloader.run())
                 await self._stopping.wait()
             await self._end(keepers)
         finally:
             mark.cancel()
+            if reloads is not None:
+                reloads.cancel()
             self._directory.remove_endpoints()
             await server.close(0.1)
         return 1 if self._killed else 0
+
+    def _hang_up(self, had_terminal: bool) -> None:
+        """SIGHUP is for new settings, but also comes when the terminal is closed that this runs in."""
+        if had_terminal and not os.isatty(0):
+            self._stop()
+        else:
+            self._reloader.want()
 
     def readiness(self) -> Readiness:
         return judge(
             [slot.heard for slot in self._slots],
             tls=self._settings.tls,
+            config=self._reloader.state,
             stopping=self._stopping.is_set(),
             now=time.monotonic(),
         )
@@ -186,7 +198,7 @@ class _Supervisor:
         """Workers end in time or are killed; when this returns there are none."""
         if not self._stopping.is_set():
             self._stop()
-        _, pending = await asyncio.wait(keepers, timeout=self._settings.drain_seconds + _LEAVE_SECONDS)
+        _, pending = await asyncio.wait(keepers, timeout=self._reloader.settings.drain_seconds + _LEAVE_SECONDS)
         if pending:
             self._killed = True
             log.error("workers did not end in time and are killed", workers=len(pending))

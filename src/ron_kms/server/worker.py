@@ -15,6 +15,7 @@ import socket
 import sys
 import time
 from concurrent.futures import Future
+from functools import partial
 from typing import Any
 
 import structlog
@@ -32,7 +33,9 @@ from ron_kms.root.handle import RootKey
 from ron_kms.server import control, logs
 from ron_kms.server.guards.limits import Limits
 from ron_kms.server.guards.serve import Server
+from ron_kms.server.open_files import bound_open_files
 from ron_kms.server.readiness import REPORT_SECONDS
+from ron_kms.server.reloads import Apply, Reloads, Turn
 from ron_kms.server.tls import make_context
 from ron_kms.server.tokens import Tokens
 from ron_kms.server.usage import usage
@@ -87,7 +90,7 @@ def _leave_with_the_supervisor(supervisor: int) -> None:
 
 class _Worker:
     def __init__(self, begin: control.Start, link: socket.socket) -> None:
-        self._settings: Settings = begin.settings
+        self._reloads = Reloads(begin.settings)
         self._begin = begin
         self._link = link
         self._stop = asyncio.Event()
@@ -96,7 +99,7 @@ class _Worker:
 
     def run(self, listener: socket.socket) -> int:
         """:returns: the exit code."""
-        settings = self._settings
+        settings = self._begin.settings
         logs.configure(settings.log_level, worker=self._begin.slot)
         try:
             _core.harden_process(dumpable=settings.debug_dumpable)
@@ -120,6 +123,7 @@ class _Worker:
             tokens = Tokens(store, kms.watcher)
             app = create_app(OPERATIONS, kms, tokens.checker, metrics=metrics, body_seconds=settings.request_seconds)
             server = Server(app, limits_of(settings), make_context(settings))
+            self._take_reloads(kms, app, server)
         except KmsError as error:
             self._tell(control.Failed(error.message, error.hint))
             return 1
@@ -136,12 +140,36 @@ class _Worker:
             kms.close()
         return 0
 
+    def _take_reloads(self, kms: Kms, app: App, server: Server) -> None:
+        """What SIGHUP may change here, and how."""
+
+        def log_level(settings: Settings) -> Apply:
+            return partial(logs.set_level, settings.log_level)
+
+        def policy(settings: Settings) -> Apply:
+            return partial(kms.use_policy, policy_of(settings))
+
+        def limits(settings: Settings) -> Apply:
+            def apply() -> None:
+                server.limits = limits_of(settings)
+                app.deadlines.seconds = settings.request_seconds
+                bound_open_files(settings.max_connections)
+
+            return apply
+
+        self._reloads.on("log_level", log_level)
+        self._reloads.on("pq_produce_hybrid pq_verify_mode pq_rollout_percent pq_rollback_window", policy)
+        self._reloads.on("max_connections idle_seconds request_seconds response_seconds", limits)
+        self._reloads.on("drain_seconds")
+        self._reloads.complete()
+
     async def _serve(self, kms: Kms, app: App, server: Server, listener: socket.socket) -> None:
         loop = asyncio.get_running_loop()
         loop.set_exception_handler(logs.loop_failure)
         loop.add_signal_handler(signal.SIGTERM, self._terminate)
         self._link.setblocking(False)
-        loop.add_reader(self._link, self._supervisor_gone)
+        turn = Turn(self._reloads, self._tell, self._terminate)
+        loop.add_reader(self._link, self._hear, turn)
         await server.start(listener)
         reporter = asyncio.create_task(self._report(kms, app, server))
         scheduler = asyncio.create_task(Scheduler(kms, JOBS).run())
@@ -149,7 +177,7 @@ class _Worker:
         scheduler.cancel()
         app.traffic.drain()
         server.stop_accepting()
-        drained = asyncio.create_task(app.traffic.idle(self._settings.drain_seconds))
+        drained = asyncio.create_task(app.traffic.idle(self._reloads.settings.drain_seconds))
         await asyncio.wait({drained, asyncio.create_task(self._hasten.wait())}, return_when=asyncio.FIRST_COMPLETED)
         reporter.cancel()
         await asyncio.wait({scheduler}, timeout=_LEASE_SECONDS)
@@ -161,14 +189,21 @@ class _Worker:
             return
         self._stop.set()
         # Whatever hangs from here on: SIGALRM is not handled, so the kernel ends the process.
-        signal.setitimer(signal.ITIMER_REAL, self._settings.drain_seconds + _GRACE_SECONDS)
+        signal.setitimer(signal.ITIMER_REAL, self._reloads.settings.drain_seconds + _GRACE_SECONDS)
 
-    def _supervisor_gone(self) -> None:
-        with contextlib.suppress(BlockingIOError, InterruptedError):
-            self._link.recv(1)
+    def _hear(self, turn: Turn) -> None:
+        """What the supervisor says, or that it is gone."""
+        try:
+            frame = control.decode(self._link.recv(control.PACKET_BYTES))
+        except (BlockingIOError, InterruptedError):
+            return
+        except (EOFError, OSError):
             asyncio.get_running_loop().remove_reader(self._link)
             self._hasten.set()
             self._terminate()
+            return
+        if isinstance(frame, control.Reload | control.Decide):
+            turn.hear(frame)
 
     async def _report(self, kms: Kms, app: App, server: Server) -> None:
         rng = _Rng()

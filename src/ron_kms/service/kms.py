@@ -70,9 +70,14 @@ class Kms:
         self.patient = patient
         self.directory = Directory(database, rows, wait, horizon)
         self.policies = Policies(database, rows, wait, policy.default, _teller(metrics))
-        self.rollback_seconds = policy.rollback_seconds
         self.recent = recent
-        metrics.policy("*", policy.default.phase, policy.default.rollout_percent)
+        self.use_policy(policy)
+
+    def use_policy(self, policy: PolicySettings) -> None:
+        """From now on these hold for the whole service."""
+        self.rollback_seconds = policy.rollback_seconds
+        self.policies.replace_default(policy.default)
+        self.metrics.policy("*", policy.default.phase, policy.default.rollout_percent)
 
     async def require_fresh(self) -> None:
         """For the beginning of private operations.

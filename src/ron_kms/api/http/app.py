@@ -72,6 +72,7 @@ class App(Router):
     def __init__(self, edge: Edge, operations: Sequence[Operation], lifespan: Lifespan[Any] | None) -> None:
         self._edge = edge
         self.traffic = edge.traffic
+        self.deadlines = edge.deadlines
         paths: dict[str, dict[str, ASGIApp]] = {}
         for operation in operations:
             methods = paths.setdefault(operation.path, {})

@@ -41,6 +41,8 @@ class Deadlines:
     late.
 
     Used as ``with deadlines: await ...``; raises :class:`TimeoutError`. A task waits in one place at a time.
+
+    :ivar seconds: may be changed; a shorter limit is kept once the waits before it have ended.
     """
 
     def __init__(self, seconds: float) -> None:

@@ -71,7 +71,8 @@ class Server:
 
     def __init__(self, app: App, limits: Limits, tls: ssl.SSLContext | None = None) -> None:
         self._app = app
-        self._limits = limits
+        self.limits = limits
+        """For connections to come; those that are there keep what they were accepted with."""
         self._tls = tls
         self._config = _EdgeConfig()
         self._config.h11_max_incomplete_size = limits.header_bytes
@@ -95,7 +96,7 @@ class Server:
                     sock=sock,
                     backlog=BACKLOG,
                     ssl=self._tls,
-                    ssl_handshake_timeout=self._limits.handshake_seconds if self._tls else None,
+                    ssl_handshake_timeout=self.limits.handshake_seconds if self._tls else None,
                 )
             )
         self._sweeper = asyncio.create_task(self._sweep())
@@ -126,12 +127,12 @@ class Server:
         if self._context.terminated.is_set():  # accepted just before the listening sockets were closed
             writer.transport.abort()
             return
-        if len(self._connections) >= self._limits.connections:
+        if len(self._connections) >= self.limits.connections:
             self.refused += 1
             writer.transport.abort()
             return
         loop = asyncio.get_running_loop()
-        connection = GuardedConnection(self._limits, self._app, loop, self._config, self._context, {}, reader, writer)
+        connection = GuardedConnection(self.limits, self._app, loop, self._config, self._context, {}, reader, writer)
         self._connections[connection] = cast("asyncio.Task[None]", asyncio.current_task())
         try:
             with contextlib.suppress(asyncio.CancelledError):  # this task ends here in any case
@@ -141,7 +142,7 @@ class Server:
 
     async def _sweep(self) -> None:
         while True:
-            await asyncio.sleep(self._limits.sweep_seconds)
+            await asyncio.sleep(self.limits.sweep_seconds)
             now = time.monotonic()
             for connection in list(self._connections):
                 try:
