@@ -150,7 +150,8 @@ class Caller(msgspec.Struct, frozen=True):
     """Who asks, as the token says: what is absent is not restricted.
 
     ``prefixes`` must all match, for a narrowed token may carry several; each is a tuple of one to three whole kid
-    segments. ``expires`` is in seconds since the epoch, ``rate`` in operations a second.
+    segments. ``expires`` is in seconds since the epoch, ``rate`` in operations a second. ``root_id`` names the root key
+    that signs the token.
     """
 
     token_id: str
@@ -159,6 +160,7 @@ class Caller(msgspec.Struct, frozen=True):
     prefixes: tuple[tuple[str, ...], ...] = ()
     expires: float | None = None
     rate: int | None = None
+    root_id: str = ""
 
     def may_use(self, kid: Kid) -> bool:
         """Whether the key's name is inside the token's tenant and prefixes; decided before any look-up."""
@@ -190,6 +192,11 @@ class Caller(msgspec.Struct, frozen=True):
         if self.tenant is not None and self.tenant != name[0]:
             return False
         return all(name[: len(prefix)] == prefix for prefix in self.prefixes)
+
+
+def is_uuid7(text: str) -> bool:
+    """Whether the text is a UUIDv7 in canonical form."""
+    return re.fullmatch(_UUID7, text) is not None
 
 
 def is_uuid(text: str) -> bool:

@@ -68,12 +68,12 @@ def test_a_revoked_token_is_refused_at_once_however_narrowed() -> None:
     narrowed = tokens.attenuate(TOKEN, ["rate = 1"])
     for token in (TOKEN, narrowed, other):
         check.check(token, "kms:sign", 0.0)
-    check.replace_revoked([new_uuid(), TOKEN_ID])
+    check.replace_revoked({new_uuid(): None, TOKEN_ID: None})
     for token in (TOKEN, narrowed, tokens.attenuate(TOKEN, ["rate = 2"])):
         with pytest.raises(Unauthenticated, match=WRONG):
             check.check(token, "kms:sign", 1e12)
     check.check(other, "kms:sign", 0.0)
-    check.replace_revoked(())
+    check.replace_revoked({})
     check.check(TOKEN, "kms:sign", 0.0)
 
 

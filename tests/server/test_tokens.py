@@ -12,8 +12,10 @@ import pytest
 from ron_kms.errors import Unauthenticated
 from ron_kms.keys.freshness import Watcher
 from ron_kms.server.data_dir import DataDirectory
-from ron_kms.server.tokens import Tokens, first_token
+from ron_kms.server.tokens import LABEL, first_token, reset_tokens
+from ron_kms.service.issuer import Issuer
 from ron_kms.store.bootstrap import Store, open_store
+from ron_kms.store.minted import list_minted
 
 
 @pytest.fixture
@@ -26,9 +28,9 @@ def _open(directory: DataDirectory, name: str = "keys.db") -> Store:
     return open_store(f"sqlite:///{directory.path / name}", f"keyfile:{directory.path / name}.root")
 
 
-def _tokens(store: Store) -> tuple[Tokens, Watcher]:
+def _tokens(store: Store) -> tuple[Issuer, Watcher]:
     watcher = Watcher(store.database, store.rows)
-    return Tokens(store, watcher), watcher
+    return Issuer(store, watcher), watcher
 
 
 def test_the_first_start_makes_one_and_no_other_does(directory: DataDirectory) -> None:
@@ -76,3 +78,30 @@ def test_another_store_does_not_cost_the_first_one_its_token(directory: DataDire
     tokens.release()
     for store in stores:
         store.close()
+
+
+@pytest.mark.parametrize("retire", [False, True])
+def test_a_lost_token_is_replaced_and_the_others_end_where_that_is_asked_for(
+    directory: DataDirectory, retire: bool
+) -> None:
+    store = _open(directory)
+    path = first_token(store, directory)
+    assert path is not None
+    lost = path.read_text().strip()
+    path.unlink()
+    assert reset_tokens(store, directory, retire=retire) == path
+    assert stat.S_IMODE(path.stat().st_mode) == 0o600
+    tokens, watcher = _tokens(store)
+    caller = tokens.checker.check(path.read_text().strip(), "kms:admin", time.time())
+    assert caller.listable() == ()
+    if retire:
+        with pytest.raises(Unauthenticated):
+            tokens.checker.check(lost, "kms:admin", time.time())
+    else:
+        tokens.checker.check(lost, "kms:admin", time.time())
+    listed = store.database.read(lambda connection: list_minted(connection, store.rows, (), None, 10)).result()
+    assert {one.label for one in listed} == {LABEL}
+    assert caller.token_id in {one.id for one in listed}
+    watcher.close()
+    tokens.release()
+    store.close()

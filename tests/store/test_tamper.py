@@ -5,7 +5,7 @@ from __future__ import annotations
 import shutil
 from collections.abc import Callable, Iterator
 from contextlib import suppress
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -15,10 +15,10 @@ from sqlalchemy import Column, Connection, Table, select
 
 from ron_kms._core import SecretKey
 from ron_kms.errors import ConfigurationError, KmsError, StoreCorrupt
-from ron_kms.model import Policy
+from ron_kms.model import Policy, new_uuid
 from ron_kms.root.handle import RootKey
 from ron_kms.root.seals import parse_seal
-from ron_kms.store import changes, keys, leases, operations, policies, tokens
+from ron_kms.store import changes, keys, leases, minted, operations, policies, revocations, tokens
 from ron_kms.store.bootstrap import Store, attach
 from ron_kms.store.operations import OpId
 from ron_kms.store.schema import KEYS, LEASES, METADATA, OPERATIONS
@@ -57,6 +57,8 @@ LOADERS: dict[str, Callable[[Connection, Store], object]] = {
     "token_roots": lambda connection, store: tokens.load_token_roots(
         connection, store.rows, store.keys.derive("token-roots")
     ),
+    "tokens": lambda connection, store: minted.list_minted(connection, store.rows, (), None, 100),
+    "revocations": lambda connection, store: revocations.load_revocations(connection, store.rows),
     "policies": load_policies,
     "policy_plans": load_policies,
     "tenant_heads": load_policies,
@@ -81,6 +83,11 @@ def original(tmp_path_factory: pytest.TempPathFactory) -> Place:
                 connection, store.rows, seal, tokens.TokenRoot(f"t{n}", SecretKey.generate(), NOW, None)
             )
 
+        for n, until in enumerate((None, NOW + timedelta(days=9))):
+            one = minted.Minted(new_uuid(), ("acme",), ("kms:sign",), n + 1, until, "t0", "by", "", NOW)
+            minted.insert_minted(connection, store.rows, one._replace(created=datetime.now(UTC), expires=None))
+            gone = revocations.Revocation(new_uuid(), datetime.now(UTC), "by", None)
+            revocations.revoke(connection, store.rows, "acme", [gone])
         for tenant in ("acme", "other"):
             policies.save_policy(connection, store.rows, tenant, Policy(1, 100, stepped=NOW), b"named")
 
@@ -112,7 +119,7 @@ def edit(place: Place, *statements: str) -> int:
     """Run statements on the file as a hand would; how many rows they changed."""
     raw = sqlite.connect(str(place.file), isolation_level=None)
     try:
-        return sum(raw.execute(statement).rowcount for statement in statements)
+        return sum(raw.execute(part).rowcount for statement in statements for part in statement.split("; "))
     finally:
         raw.close()
 
@@ -240,6 +247,13 @@ def _absent(table: Table, column: Column[Any], place: Place) -> bool:
         ("token_roots", "UPDATE token_roots SET retired = 0"),
         ("token_roots", "INSERT INTO token_roots SELECT 't2', wrapped, created, retired, mac FROM token_roots LIMIT 1"),
         ("operations", "UPDATE operations SET token_id = 'token-2'"),
+        ("revocations", "DELETE FROM revocations"),
+        ("revocations", "DELETE FROM revocations WHERE n = 1"),
+        ("revocations", "DELETE FROM revocations WHERE n = 2"),
+        ("revocations", "UPDATE revocations SET n = n + 1 WHERE n = 2"),
+        ("revocations", "UPDATE revocations SET tenant = 'other'"),
+        ("tenant_heads", "DELETE FROM revocations; DELETE FROM tenant_heads WHERE tenant = 'acme'"),
+        ("tenant_heads", "UPDATE tenant_heads SET last_revocation = 1 WHERE tenant = 'acme'"),
         ("root", "DELETE FROM root"),
         ("root", "INSERT INTO root SELECT 2, root_id, seal, format, wrapped, created, mac FROM root"),
     ],

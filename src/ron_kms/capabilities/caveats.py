@@ -45,6 +45,9 @@ ALL_SCOPES: Final = frozenset(SCOPES)
 _CAVEAT = re.compile(rb"([a-z]+) = ([!-~](?:[ -~]*[!-~])?)")
 _NAME = re.compile(NAME_PATTERN)
 _TIME = re.compile(r"([0-9]{4}-[0-9]{2}-[0-9]{2}T(?:[01][0-9]|2[0-3]):[0-9]{2}:[0-9]{2})(\.[0-9]{1,9})?(?:Z|\+00:00)")
+RATE_MAX: Final = 999_999_999
+"""Operations a second."""
+
 _RATE = re.compile(r"[1-9][0-9]{0,8}")
 _HINT: Final = "Caveats are scope, tenant, prefix, expires and rate, as the documentation of tokens writes them."
 
@@ -86,7 +89,7 @@ def to_bytes(caveat: str) -> bytes:
     return caveat.encode("utf-8", "surrogatepass")
 
 
-def fold(token_id: str, caveats: Iterable[bytes]) -> Caller:
+def fold(token_id: str, caveats: Iterable[bytes], root_id: str = "") -> Caller:
     """Who asks, when every caveat holds.
 
     :raises BadRequest: a caveat is unknown or malformed.
@@ -119,6 +122,7 @@ def fold(token_id: str, caveats: Iterable[bytes]) -> Caller:
         prefixes=_reduce(prefixes),
         expires=min(expiries, default=None),
         rate=min(rates, default=None),
+        root_id=root_id,
     )
 
 

@@ -57,9 +57,9 @@ def mint(
     return Macaroon(identifier, signed[1:], root_key.chain(signed)).encode()
 
 
-def mint_administrator(root_id: str, root_key: SecretKey) -> str:
+def mint_administrator(root_id: str, root_key: SecretKey, token_id: str | None = None) -> str:
     """The first token of a new service: every scope by name, every tenant, no expiry."""
-    return mint(root_id, root_key, scopes=grammar.SCOPES)
+    return mint(root_id, root_key, scopes=grammar.SCOPES, token_id=token_id)
 
 
 def attenuate(token: str, caveats: Iterable[str]) -> str:
@@ -74,6 +74,26 @@ def attenuate(token: str, caveats: Iterable[str]) -> str:
     for caveat in added:
         macaroon = macaroon.narrow(caveat)
     return macaroon.encode()
+
+
+class Inspected(NamedTuple):
+    """What can be told of a token without any key, its signature unchecked and left out."""
+
+    token_id: str
+    root_id: str
+    caveats: tuple[str, ...]
+    caller: Caller
+
+
+def inspect(token: str) -> Inspected:
+    """What a token says, for its holder, offline; whether it is genuine only the service can tell.
+
+    :raises BadRequest: it is malformed, or has a caveat that the service would not understand.
+    """
+    macaroon = Macaroon.decode(token)
+    root_id, token_id = _identify(macaroon.identifier)
+    caller = grammar.fold(token_id, macaroon.caveats, root_id)
+    return Inspected(token_id, root_id, tuple(caveat.decode("ascii") for caveat in macaroon.caveats), caller)
 
 
 def _identify(identifier: bytes) -> tuple[str, str]:
@@ -102,23 +122,38 @@ class TokenChecker:
     May be used by several threads.
 
     :param root_keys: by their ids; released by their owner, not here.
-    :param cache_size: how many tokens are remembered, at about 1 KiB each.
+    :param cache_size: how many tokens are remembered, at about 1 KiB each. A revocation takes about 220 bytes.
     """
 
-    __slots__ = ("_cache_size", "_revoked", "_roots")
+    __slots__ = ("_cache_size", "_revoked", "_roots", "_tidy_at")
+    _revoked: dict[str, float | None]
+    _tidy_at: int
 
     def __init__(self, root_keys: Mapping[str, SecretKey], *, cache_size: int = 16_384) -> None:
         self._cache_size = cache_size
         self._roots = _Roots(dict(root_keys), OrderedDict())
-        self._revoked: frozenset[str] = frozenset()
+        self.replace_revoked({})
 
     def replace_roots(self, root_keys: Mapping[str, SecretKey]) -> None:
         """From now on tokens of these roots are valid and no others."""
         self._roots = _Roots(dict(root_keys), OrderedDict())
 
-    def replace_revoked(self, token_ids: Iterable[str]) -> None:
-        """From now on tokens with these ids are refused, however narrowed, and no others."""
-        self._revoked = frozenset(token_ids)
+    def replace_revoked(self, revoked: Mapping[str, float | None]) -> None:
+        """From now on tokens with these ids are refused, however narrowed, and no others.
+
+        :param revoked: by id the second at which the token expires, from which on it need not be known; None for never.
+        """
+        self._revoked = dict(revoked)
+        self._tidy_at = _tidy_at(len(revoked))
+
+    def revoke(self, revoked: Mapping[str, float | None], now: float) -> None:
+        """Refuse these too; those known that have expired are let go of, now and then. For one thread at a time.
+
+        :param now: seconds since the epoch.
+        """
+        self._revoked.update(revoked)
+        if len(self._revoked) > self._tidy_at:
+            self.replace_revoked({one: until for one, until in self._revoked.items() if until is None or until > now})
 
     @property
     def cached(self) -> int:
@@ -157,6 +192,11 @@ class TokenChecker:
         return caller
 
 
+def _tidy_at(known: int) -> int:
+    """At how many revocations to look for expired ones, so that each costs a constant share of that."""
+    return max(1024, 2 * known)
+
+
 def _authenticate(keys: dict[str, SecretKey], token: str) -> Caller:
     """The signature comes before the meaning of any caveat, so that what nobody signed learns nothing."""
     try:
@@ -164,7 +204,7 @@ def _authenticate(keys: dict[str, SecretKey], token: str) -> Caller:
         root_id, token_id = _identify(macaroon.identifier)
         key = keys.get(root_id)
         if key is not None and key.check_chain(macaroon.signed, macaroon.signature):
-            return grammar.fold(token_id, macaroon.caveats)
+            return grammar.fold(token_id, macaroon.caveats, root_id)
     except BadRequest:
         pass
     raise Unauthenticated(_WRONG)

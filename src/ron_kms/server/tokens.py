@@ -1,19 +1,21 @@
-"""Tokens at the start: the administrator's first one, and what a worker checks tokens with."""
+"""The administrator's token in the data folder: the first one, and another where it was lost."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 
 from ron_kms._core import SecretKey
-from ron_kms.capabilities.tokens import TokenChecker, mint_administrator
-from ron_kms.keys.freshness import Watcher
+from ron_kms.capabilities.caveats import SCOPES
+from ron_kms.capabilities.tokens import mint_administrator
 from ron_kms.model import new_uuid
 from ron_kms.server.data_dir import TOKEN, DataDirectory
 from ron_kms.store.bootstrap import Store
-from ron_kms.store.changes import Change
-from ron_kms.store.tokens import TokenRoot, insert_token_root, load_token_roots
+from ron_kms.store.database import Connection
+from ron_kms.store.minted import Minted, insert_minted
+from ron_kms.store.tokens import TokenRoot, insert_token_root, list_token_roots, retire_token_root
+
+LABEL = "administrator"
 
 
 def first_token(store: Store, directory: DataDirectory) -> Path | None:
@@ -22,45 +24,51 @@ def first_token(store: Store, directory: DataDirectory) -> Path | None:
     The file comes first: after a crash in between, the store has no root, the token in the file is good for nothing,
     and the next start begins anew. A token that was deleted later is not made again: whoever took it away meant it.
     """
+    if store.database.read(lambda connection: list_token_roots(connection, store.rows)).result():
+        return None
+    fresh, minted = _fresh()
     sealing = store.keys.derive("token-roots")
-    key = SecretKey.generate()
     try:
-        known = store.database.read(lambda connection: load_token_roots(connection, store.rows, sealing)).result()
-        for root in known:
-            root.key.release()
-        if known:
-            return None
-        fresh = TokenRoot(new_uuid(), key, datetime.now(UTC), None)
         directory.set_aside(TOKEN)
-        path = directory.write_secret(TOKEN, mint_administrator(fresh.id, key) + "\n")
-        store.database.write(lambda connection: insert_token_root(connection, store.rows, sealing, fresh)).result()
+        path = directory.write_secret(TOKEN, mint_administrator(fresh.id, fresh.key, minted.id) + "\n")
+        store.database.write(lambda connection: _enter(connection, store, sealing, fresh, minted)).result()
         return path
     finally:
-        key.release()
+        fresh.key.release()
         sealing.release()
 
 
-class Tokens:
-    """The token roots of one worker, as they are in the store, and the checker that knows them.
+def reset_tokens(store: Store, directory: DataDirectory, *, retire: bool) -> Path:
+    """Make a new root of tokens and write a new administrator's token, signed by it, in the place of the one before.
 
-    :raises StoreCorrupt: a row was edited.
+    The store comes first: after a crash in between, the file is as it was, and this is done again.
+
+    :param retire: whether no token of any other root is good any more.
     """
+    fresh, minted = _fresh()
+    sealing = store.keys.derive("token-roots")
 
-    def __init__(self, store: Store, watcher: Watcher) -> None:
-        self._store = store
-        self._sealing = store.keys.derive("token-roots")
-        self._roots: list[TokenRoot] = []
-        self.checker = TokenChecker({})
-        watcher.on("token-root", self._reload)
+    def write(connection: Connection) -> None:
+        before = list_token_roots(connection, store.rows)
+        _enter(connection, store, sealing, fresh, minted)
+        for root in before if retire else ():
+            retire_token_root(connection, store.rows, root.id, fresh.created)
 
-    def _reload(self, _: Sequence[Change]) -> None:
-        # The keys before are only let go of: a check under way holds the one it works with, and the last wipes it.
-        rows, sealing = self._store.rows, self._sealing
-        self._roots = self._store.database.read(lambda connection: load_token_roots(connection, rows, sealing)).result()
-        self.checker.replace_roots({root.id: root.key for root in self._roots if root.retired is None})
+    try:
+        store.database.write(write).result()
+        directory.replace(TOKEN, mint_administrator(fresh.id, fresh.key, minted.id) + "\n")
+        return directory.path / TOKEN
+    finally:
+        fresh.key.release()
+        sealing.release()
 
-    def release(self) -> None:
-        """Wipe the root keys."""
-        for root in self._roots:
-            root.key.release()
-        self._sealing.release()
+
+def _fresh() -> tuple[TokenRoot, Minted]:
+    now = datetime.now(UTC)
+    root = TokenRoot(new_uuid(), SecretKey.generate(), now, None)
+    return root, Minted(new_uuid(), (), SCOPES, None, None, root.id, "", LABEL, now)
+
+
+def _enter(connection: Connection, store: Store, sealing: SecretKey, root: TokenRoot, minted: Minted) -> None:
+    insert_token_root(connection, store.rows, sealing, root)
+    insert_minted(connection, store.rows, minted)

@@ -37,7 +37,6 @@ from ron_kms.server.open_files import bound_open_files
 from ron_kms.server.readiness import REPORT_SECONDS
 from ron_kms.server.reloads import Apply, Reloads, Turn
 from ron_kms.server.tls import make_context
-from ron_kms.server.tokens import Tokens
 from ron_kms.server.usage import usage
 from ron_kms.service.due import JOBS
 from ron_kms.service.kms import Kms, PolicySettings
@@ -120,8 +119,9 @@ class _Worker:
                 policy=policy_of(settings),
                 recent=RecentCounter(self._begin.metrics / f"{self._begin.slot}.recent"),
             )
-            tokens = Tokens(store, kms.watcher)
-            app = create_app(OPERATIONS, kms, tokens.checker, metrics=metrics, body_seconds=settings.request_seconds)
+            app = create_app(
+                OPERATIONS, kms, kms.issuer.checker, metrics=metrics, body_seconds=settings.request_seconds
+            )
             server = Server(app, limits_of(settings), make_context(settings))
             self._take_reloads(kms, app, server)
         except KmsError as error:
@@ -136,7 +136,6 @@ class _Worker:
                 runner.run(self._serve(kms, app, server, listener))
         finally:
             kms.watcher.close()
-            tokens.release()
             kms.close()
         return 0
 

@@ -14,6 +14,7 @@ from ron_kms.metrics import Metrics
 from ron_kms.model import Kid, Policy
 from ron_kms.policy.cache import Policies
 from ron_kms.policy.recent import RecentCounter
+from ron_kms.service.issuer import Issuer
 from ron_kms.store.database import Database
 from ron_kms.store.horizon import Horizon
 from ron_kms.store.rows import Rows
@@ -57,6 +58,7 @@ class Kms:
         patient: bool,
         policy: PolicySettings,
         recent: RecentCounter,
+        issuer: Issuer,
     ) -> None:
         self.database = database
         self.rows = rows
@@ -71,6 +73,7 @@ class Kms:
         self.directory = Directory(database, rows, wait, horizon)
         self.policies = Policies(database, rows, wait, policy.default, _teller(metrics))
         self.recent = recent
+        self.issuer = issuer
         self.use_policy(policy)
 
     def use_policy(self, policy: PolicySettings) -> None:
@@ -98,6 +101,7 @@ class Kms:
         self.watcher.close()
         self.queue.close()
         self.database.close()
+        self.issuer.release()
         self.custodian.release()
 
     def __enter__(self) -> Self:

@@ -2,7 +2,22 @@
 
 from __future__ import annotations
 
-from ron_kms.service import create, destroy, plan, policy, read, rotate, seal, sign, unwrap, update, verify, wrap
+from ron_kms.service import (
+    create,
+    destroy,
+    plan,
+    policy,
+    read,
+    rotate,
+    seal,
+    sign,
+    token_roots,
+    tokens,
+    unwrap,
+    update,
+    verify,
+    wrap,
+)
 from ron_kms.service.operation import Operation
 
 # The busiest first.
@@ -19,4 +34,6 @@ OPERATIONS: tuple[Operation, ...] = (
     *read.OPERATIONS,
     *policy.OPERATIONS,
     *plan.OPERATIONS,
+    *tokens.OPERATIONS,
+    *token_roots.OPERATIONS,
 )

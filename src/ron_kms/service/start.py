@@ -12,6 +12,7 @@ from ron_kms.keys.freshness import BOUND_MS, Watcher
 from ron_kms.metrics import Metrics
 from ron_kms.policy.cache import Policies
 from ron_kms.policy.recent import RecentCounter
+from ron_kms.service.issuer import Issuer
 from ron_kms.service.kms import POLICY, Kms, PolicySettings
 from ron_kms.store.bootstrap import Store
 from ron_kms.store.changes import Change
@@ -58,6 +59,7 @@ def start(
         patient=threads == 0,
         policy=policy,
         recent=RecentCounter() if recent is None else recent,
+        issuer=Issuer(store, watcher),
     )
     _watch_policies(watcher, kms.policies)
     return kms

@@ -16,8 +16,9 @@ from ron_kms.store.schema import CHANGES
 
 
 class Change(NamedTuple):
-    """``kind`` says what ``id`` names: ``key`` a kid, ``token-root`` a token root's id, ``root`` the new root key's id,
-    ``restore`` the change up to which the store had come before an older copy of it was accepted, or ``unknown``."""
+    """``kind`` says what ``id`` names: ``key`` a kid, ``token-root`` a token root's id, ``token`` a revoked token
+    (as :func:`ron_kms.store.revocations.read_change` reads it), ``root`` the new root key's id, ``restore`` the change
+    up to which the store had come before an older copy of it was accepted, or ``unknown``."""
 
     n: int
     kind: str

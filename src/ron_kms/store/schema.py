@@ -157,6 +157,41 @@ TOKEN_ROOTS = _table(
 )
 """The root keys of tokens, sealed under a key of their own."""
 
+TOKENS = _table(
+    "tokens",
+    _column("id", Kind.TEXT, primary=True),
+    _column("reach", Kind.TEXT),
+    _column("scopes", Kind.TEXT),
+    _column("rate", Kind.INTEGER, nullable=True),
+    _column("expires", Kind.TIME, nullable=True),
+    _column("root_id", Kind.TEXT),
+    _column("minted_by", Kind.TEXT),
+    _column("label", Kind.TEXT),
+    _column("created", Kind.TIME),
+)
+"""What was minted, without the tokens themselves. ``reach`` is the kid prefix that a token covers, ``scopes`` have one
+space between, ``minted_by`` is the id of the minter's token, empty for the administrator's."""
+
+Index("tokens_by_reach", TOKENS.c.reach, TOKENS.c.id)
+Index("tokens_by_minter", TOKENS.c.minted_by)
+Index("tokens_by_age", TOKENS.c.created)
+_dates("tokens_by_expiry", TOKENS.c.expires)
+
+REVOCATIONS = _table(
+    "revocations",
+    _column("tenant", Kind.TEXT, primary=True),
+    _column("n", Kind.INTEGER, primary=True),
+    _column("token_id", Kind.TEXT),
+    _column("revoked", Kind.TIME),
+    _column("revoked_by", Kind.TEXT),
+    _column("until", Kind.TIME, nullable=True),
+)
+"""Tokens that are refused, by the tenant that they cover, or no name, numbered without gaps and never twice; ``until``
+is when they would have expired."""
+
+Index("revocations_by_token", REVOCATIONS.c.token_id, unique=True)
+Index("revocations_by_end", REVOCATIONS.c.tenant, REVOCATIONS.c.until)
+
 LEASES = _table(
     "leases",
     _column("name", Kind.TEXT, primary=True),
@@ -194,6 +229,10 @@ TENANT_HEADS = _table(
     _column("tenant", Kind.TEXT, primary=True),
     _column("revision", Kind.INTEGER),
     _column("digest", Kind.BYTES),
+    later=(
+        _later("first_revocation", Kind.INTEGER),
+        _later("last_revocation", Kind.INTEGER),
+    ),
 )
-"""What a tenant's rows in other tables are, so that none can be taken out. The row of the empty name counts the others:
-its ``revision`` is how many there are."""
+"""What a tenant's rows in other tables are, so that none can be taken out: the MAC of its policy, or nothing, and the
+numbers of its revocations. The row of the empty name counts the others: its ``revision`` is how many there are."""

@@ -5,10 +5,10 @@ from __future__ import annotations
 from datetime import datetime
 from typing import NamedTuple
 
-from sqlalchemy import Connection, select
+from sqlalchemy import Connection, delete, select
 
 from ron_kms._core import CoreError, SecretKey
-from ron_kms.errors import NotFound, StoreCorrupt
+from ron_kms.errors import Conflict, NotFound, StoreCorrupt
 from ron_kms.store import changes
 from ron_kms.store.rows import Rows
 from ron_kms.store.schema import TOKEN_ROOTS
@@ -23,11 +23,30 @@ class TokenRoot(NamedTuple):
     retired: datetime | None
 
 
+ROOTS_MAX = 64
+"""Rows; a new root takes the place of one that was retired long ago."""
+
+
+class RootDates(NamedTuple):
+    """A root without its key."""
+
+    id: str
+    created: datetime
+    retired: datetime | None
+
+
 def insert_token_root(connection: Connection, rows: Rows, sealing: SecretKey, root: TokenRoot) -> None:
     """Store a new root.
 
     :param sealing: ``StoreKeys.derive("token-roots")``.
+    :raises Conflict: there are :data:`ROOTS_MAX`, and none of them is retired.
     """
+    known = list_token_roots(connection, rows)
+    if len(known) >= ROOTS_MAX:
+        retired = [one.id for one in known if one.retired is not None]
+        if not retired:
+            raise Conflict(f"there are {ROOTS_MAX} roots of tokens", hint="Retire those that sign no token in use.")
+        connection.execute(delete(TOKEN_ROOTS).where(TOKEN_ROOTS.c.id == retired[0]))
     values = {
         "id": root.id,
         "wrapped": sealing.seal_key(root.key, _binding(root.id)),
@@ -53,6 +72,33 @@ def load_token_roots(connection: Connection, rows: Rows, sealing: SecretKey) -> 
             raise StoreCorrupt(f"row {values['id']} of table token_roots holds a key that does not open") from None
         roots.append(TokenRoot(values["id"], key, values["created"], values["retired"]))
     return roots
+
+
+def list_token_roots(connection: Connection, rows: Rows) -> list[RootDates]:
+    """All roots, the oldest first, the retired ones among them, none of them opened.
+
+    :raises StoreCorrupt: a row was edited.
+    """
+    query = select(TOKEN_ROOTS).order_by(TOKEN_ROOTS.c.created, TOKEN_ROOTS.c.id)
+    loaded = (rows.load(TOKEN_ROOTS, row) for row in connection.execute(query).all())
+    return [RootDates(values["id"], values["created"], values["retired"]) for values in loaded]
+
+
+def oldest_live(connection: Connection, rows: Rows) -> datetime | None:
+    """When the oldest root was made that is not retired: no token from before that is valid. None where there is none.
+
+    :raises StoreCorrupt: a row was edited.
+    """
+    return next((one.created for one in list_token_roots(connection, rows) if one.retired is None), None)
+
+
+def require_live(connection: Connection, rows: Rows, root_id: str) -> None:
+    """For what this root has just signed.
+
+    :raises Conflict: it was retired meanwhile.
+    """
+    if not any(one.id == root_id and one.retired is None for one in list_token_roots(connection, rows)):
+        raise Conflict("the root of tokens was just retired", hint="Try again.")
 
 
 def retire_token_root(connection: Connection, rows: Rows, root_id: str, now: datetime) -> None:
