@@ -2,9 +2,16 @@
 
 from __future__ import annotations
 
+import contextlib
 from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any
+from uuid import UUID
 
+import msgspec
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from ron_kms import config
 from ron_kms.errors import ConfigurationError
@@ -18,7 +25,7 @@ def _fault(flags: dict[str, object], environ: dict[str, str]) -> str:
 
 def test_defaults(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("XDG_STATE_HOME", "/state")
-    settings, warnings = config.load({}, {})
+    settings, warnings, _ = config.load({}, {})
     assert settings.data_dir == Path("/state/ron-kms")
     assert settings.store_url == "sqlite:////state/ron-kms/ron-kms.db"
     assert settings.seal == "keyfile:/state/ron-kms/root.key"
@@ -37,12 +44,18 @@ def test_the_state_directory_without_xdg(monkeypatch: pytest.MonkeyPatch) -> Non
 def test_flags_before_environment_before_file_before_default(tmp_path: Path) -> None:
     file = tmp_path / "kms.toml"
     file.write_text('workers = 3\nkey_slots = 33\nlog_level = "error"\ninsecure_plaintext = true\n')
-    settings, _ = config.load(
+    settings, _, sources = config.load(
         {"config": str(file), "workers": "5"}, {"KMS_WORKERS": "4", "KMS_KEY_SLOTS": "44", "KMS_CONFIG": "/not/read"}
     )
     assert (settings.workers, settings.key_slots, settings.log_level) == (5, 44, "error")
     assert settings.insecure_plaintext
-    settings, _ = config.load({}, {"KMS_CONFIG": str(file)})
+    assert {name: source for name, source in sources.items() if source != "default"} == {
+        "workers": "flag",
+        "key_slots": "environment",
+        "log_level": "file",
+        "insecure_plaintext": "file",
+    }
+    settings, _, _ = config.load({}, {"KMS_CONFIG": str(file)})
     assert settings.workers == 3
 
 
@@ -138,3 +151,72 @@ def test_the_reference_page_is_the_table() -> None:
     if not page.is_file():
         pytest.skip("not run from the source tree")
     assert page.read_text() == config.reference(), "write it anew: python -m ron_kms.config > docs/configuration.md"
+
+
+def test_the_example_in_the_reference_page_is_a_file(tmp_path: Path) -> None:
+    example = config.reference().partition("```toml\n")[2].partition("```")[0]
+    (tmp_path / "kms.toml").write_text(example)
+    assert config.load({"config": str(tmp_path / "kms.toml")}, {}).settings.workers == 4
+
+
+_ANYTHING = st.none() | st.booleans() | st.integers() | st.floats() | st.text() | st.lists(st.integers(), max_size=2)
+
+
+@given(flags=st.dictionaries(st.sampled_from([row.name for row in config.DEFINITIONS]), _ANYTHING, max_size=8))
+def test_whatever_comes_is_taken_or_refused(flags: dict[str, Any]) -> None:
+    with contextlib.suppress(ConfigurationError):
+        settings = config.load(flags, {}).settings
+        assert all(getattr(settings, name) is not None for name, value in flags.items() if value is not None)
+
+
+@given(name=st.sampled_from([row.name for row in config.DEFINITIONS]), secret=st.uuids())
+def test_no_fault_repeats_a_value(name: str, secret: UUID) -> None:
+    with contextlib.suppress(ConfigurationError):
+        config.load({name: str(secret)}, {})
+        return
+    assert str(secret) not in _fault({name: str(secret)}, {})
+
+
+@given(
+    sources=st.fixed_dictionaries(
+        {}, optional={source: st.integers(16, 16_384) for source in ("flag", "environment", "file")}
+    )
+)
+def test_the_strongest_source_wins(sources: dict[str, int]) -> None:
+    with TemporaryDirectory() as folder:
+        file = Path(folder, "kms.toml")
+        file.write_text(f"key_slots = {sources['file']}" if "file" in sources else "")
+        environ = {"KMS_CONFIG": str(file)}
+        if "environment" in sources:
+            environ["KMS_KEY_SLOTS"] = str(sources["environment"])
+        loaded = config.load({"key_slots": sources.get("flag")}, environ)
+    strongest = next((source for source in ("flag", "environment", "file") if source in sources), "default")
+    assert loaded.sources["key_slots"] == strongest
+    assert loaded.settings.key_slots == sources.get(strongest, 1024)
+
+
+def test_a_renewal_takes_what_may_change_and_names_what_waits() -> None:
+    before = config.Settings()
+    after = msgspec.structs.replace(before, log_level="debug", workers=before.workers + 1, key_slots=16)
+    renewal = config.renew(before, after)
+    assert renewal.settings == msgspec.structs.replace(before, log_level="debug")
+    assert (renewal.changed, renewal.waiting) == (("log_level",), ("workers", "key_slots"))
+    assert config.renew(before, before) == (before, (), ())
+
+
+@given(data=st.data())
+def test_a_renewal_leaves_nothing_that_contradicts_itself(data: st.DataObject) -> None:
+    modes = st.sampled_from(["or", "and", "pq_only"])
+    before = msgspec.structs.replace(config.Settings(), pq_produce_hybrid=data.draw(st.booleans()))
+    after = msgspec.structs.replace(
+        before,
+        pq_verify_mode=data.draw(modes),
+        pq_produce_hybrid=data.draw(st.booleans()),
+        workers=data.draw(st.integers(1, 9)),
+    )
+    if after.pq_verify_mode == "and" and not after.pq_produce_hybrid:
+        with pytest.raises(ConfigurationError):
+            config.renew(before, after)
+    else:
+        renewed = config.renew(before, after)
+        assert renewed.settings == msgspec.structs.replace(after, workers=before.workers)

@@ -7,6 +7,7 @@ import sys
 import click
 
 from ron_kms.cli.backup import backup
+from ron_kms.cli.config import config
 from ron_kms.cli.pq import pq
 from ron_kms.cli.restore import restore
 from ron_kms.cli.root import root
@@ -21,6 +22,7 @@ def commands() -> None:
 
 
 commands.add_command(backup)
+commands.add_command(config)
 commands.add_command(pq)
 commands.add_command(restore)
 commands.add_command(root)

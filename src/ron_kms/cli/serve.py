@@ -8,13 +8,13 @@ from typing import Any
 
 import click
 
-from ron_kms.config import CONFIG_ENV, DEFINITIONS, Loaded, load
+from ron_kms.cli.options import add_all_settings
+from ron_kms.config import Loaded, load
 
 
 @click.command(
     epilog="A flag goes before its environment name, that before the TOML file, and that before the default."
 )
-@click.option("--config", metavar="PATH", help=f"TOML file with settings, named as the flags are. [{CONFIG_ENV}]")
 def serve(**flags: Any) -> None:
     """Run the service: one supervisor, its workers, and the operator's port."""
 
@@ -27,13 +27,4 @@ def serve(**flags: Any) -> None:
     sys.exit(run(loaded, read))
 
 
-for row in DEFINITIONS:
-    serve.params.append(
-        click.Option(
-            [row.flag, row.name],
-            is_flag=row.switch,
-            default=None,
-            metavar=None if row.switch else row.knob.kind.metavar,
-            help=f"{row.knob.help} [{row.env}; default: {row.default}]",
-        )
-    )
+add_all_settings(serve)

@@ -7,6 +7,7 @@
 from __future__ import annotations
 
 from ron_kms.config.kinds import Address
+from ron_kms.config.knob import Section
 from ron_kms.config.loading import Loaded, load
 from ron_kms.config.page import reference
 from ron_kms.config.renewal import Renewal, renew
@@ -20,6 +21,7 @@ __all__ = [
     "Definition",
     "Loaded",
     "Renewal",
+    "Section",
     "Settings",
     "cores",
     "load",

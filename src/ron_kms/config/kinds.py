@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ipaddress
+import re
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -30,12 +31,36 @@ class Address(NamedTuple):
         return f"[{self.host}]:{self.port}" if ":" in self.host else f"{self.host}:{self.port}"
 
 
+def _itself(value: Any) -> Any:
+    return value
+
+
 class Kind(NamedTuple):
-    """How a value is read from text or TOML; ``expects`` completes "it must be ..."."""
+    """How a value is read from text or TOML; ``expects`` completes "it must be ...".
+
+    :ivar tell: the value as people and scripts may see it: without secrets, as a plain JSON value.
+    """
 
     read: Callable[[Any], Any]
     expects: str
     metavar: str
+    tell: Callable[[Any], Any] = _itself
+
+
+def _told(value: Any) -> str | None:
+    return None if value is None else str(value)
+
+
+def _without_passwords(value: str) -> str:
+    """A URL without its password and the values in its query, rather too much than too little; other text as it is."""
+    scheme, mark, rest = value.partition("://")
+    if not mark:
+        return value
+    if "@" in rest and not rest.startswith("/"):
+        user, _, place = rest.rpartition("@")
+        name, colon, _ = user.partition(":")
+        rest = f"{name}{':***' if colon else ''}@{place}"
+    return scheme + mark + re.sub(r"([?&][^=&]*)=[^&]*", r"\1=***", rest)
 
 
 def _address(value: Any) -> Address:
@@ -65,7 +90,7 @@ def _path(value: Any) -> Path:
 
 def text(expects: str, metavar: str) -> Kind:
     """Text that is not empty; what it means is checked where it is used."""
-    return Kind(_text, expects, metavar)
+    return Kind(_text, expects, metavar, _without_passwords)
 
 
 def whole(low: int, high: int) -> Kind:
@@ -107,8 +132,8 @@ def one_of(*words: str) -> Kind:
     return Kind(read, f"one of {', '.join(words)}", "|".join(words))
 
 
-ADDRESS = Kind(_address, "an IP address and a port, such as 127.0.0.1:9446", "HOST:PORT")
-PATH = Kind(_path, "a path", "PATH")
+ADDRESS = Kind(_address, "an IP address and a port, such as 127.0.0.1:9446", "HOST:PORT", _told)
+PATH = Kind(_path, "a path", "PATH", _told)
 SWITCH = Kind(_flag, "true or false", "BOOL")
 BOOL = Kind(_flag, "true or false", "true|false")
 """A switch that is on by default, so that its flag has to say which way."""

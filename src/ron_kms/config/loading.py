@@ -21,6 +21,8 @@ class Loaded(NamedTuple):
 
     settings: Settings
     warnings: list[str]
+    sources: dict[str, str]
+    """Who has given each value: ``flag``, ``environment``, ``file`` or ``default``."""
 
 
 def load(flags: Mapping[str, Any], environ: Mapping[str, str]) -> Loaded:
@@ -30,49 +32,59 @@ def load(flags: Mapping[str, Any], environ: Mapping[str, str]) -> Loaded:
     :param environ: usually ``os.environ``. Names that begin with ``KMS_`` and mean nothing are warned of.
     :raises ConfigurationError: with all faults at once.
     """
-    faults: list[str] = []
-    values: dict[str, Any] = {}
+    reading = _Reading()
     file, origin = flags.get("config"), "--config"
     if file is None and (file := environ.get(CONFIG_ENV)):
         origin = CONFIG_ENV
     if file:
-        for name, value in _file(Path(file), origin, faults).items():
-            _take(values, faults, name, value, f"{name} in the file of {origin}")
+        reading.take_file(Path(file), origin)
     for definition in DEFINITIONS:
         if definition.env in environ:
-            _take(values, faults, definition.name, environ[definition.env], definition.env)
+            reading.take(definition.name, environ[definition.env], definition.env, "environment")
         if flags.get(definition.name) is not None:
-            _take(values, faults, definition.name, flags[definition.name], definition.flag)
+            reading.take(definition.name, flags[definition.name], definition.flag, "flag")
     known = {definition.env for definition in DEFINITIONS} | {CONFIG_ENV}
     strange = sorted(name for name in environ if name.startswith("KMS_") and name not in known)
-    settings = Settings(**values)
-    faults += contradictions(settings)
+    settings = Settings(**reading.values)
+    faults = [*reading.faults, *contradictions(settings)]
     if faults:
         raise ConfigurationError(
             faults[0] if len(faults) == 1 else "\n  ".join([f"{len(faults)} settings are wrong:", *faults]),
-            hint="ron-kms serve --help lists the settings.",
+            hint="`ron-kms config explain NAME` tells about one of them.",
         )
-    return Loaded(settings, [f"{name} is not a setting of this version and changes nothing" for name in strange])
+    warnings = [f"{name} is not a setting of this version and changes nothing" for name in strange]
+    return Loaded(settings, warnings, reading.sources)
 
 
-def _file(path: Path, origin: str, faults: list[str]) -> dict[str, Any]:
-    try:
-        with path.open("rb") as file:
-            return tomllib.load(file)
-    except OSError as error:
-        faults.append(f"the file of {origin} cannot be read: {error.strerror}")
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError):
-        faults.append(f"the file of {origin} is not TOML")
-    return {}
+class _Reading:
+    """Values as they come in, the later ones over the earlier, and all that is wrong with them."""
 
+    def __init__(self) -> None:
+        self.values: dict[str, Any] = {}
+        self.sources = dict.fromkeys((row.name for row in DEFINITIONS), "default")
+        self.faults: list[str] = []
 
-def _take(values: dict[str, Any], faults: list[str], name: str, value: Any, origin: str) -> None:
-    definition = next((row for row in DEFINITIONS if row.name == name), None)
-    if definition is None:
-        # Its name may be a secret in the wrong place too, but without it nobody could find it.
-        faults.append(f"{origin} is not a setting")
-        return
-    try:
-        values[name] = definition.knob.kind.read(value)
-    except (ValueError, TypeError, KeyError, OverflowError, RuntimeError):
-        faults.append(f"{origin} must be {definition.knob.kind.expects}")
+    def take_file(self, path: Path, origin: str) -> None:
+        try:
+            with path.open("rb") as file:
+                values = tomllib.load(file)
+        except OSError as error:
+            self.faults.append(f"the file of {origin} cannot be read: {error.strerror}")
+        except (tomllib.TOMLDecodeError, UnicodeDecodeError):
+            self.faults.append(f"the file of {origin} is not TOML")
+        else:
+            for name, value in values.items():
+                self.take(name, value, f"{name} in the file of {origin}", "file")
+
+    def take(self, name: str, value: Any, origin: str, source: str) -> None:
+        definition = next((row for row in DEFINITIONS if row.name == name), None)
+        if definition is None:
+            # Its name may be a secret in the wrong place too, but without it nobody could find it.
+            self.faults.append(f"{origin} is not a setting")
+            return
+        try:
+            self.values[name] = definition.knob.kind.read(value)
+        except (ValueError, TypeError, KeyError, OverflowError, RuntimeError):
+            self.faults.append(f"{origin} must be {definition.knob.kind.expects}")
+        else:
+            self.sources[name] = source

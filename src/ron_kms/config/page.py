@@ -7,12 +7,21 @@ from ron_kms.config.table import DEFINITIONS
 
 _PREAMBLE = """\
 A flag goes before the environment, the environment before the TOML file (`--config` or `KMS_CONFIG`), the file before
-the default. In the file a setting is named as its flag is, with `_` for `-`: `http_addr = "127.0.0.1:9446"`. An unknown
-name is refused in the file and warned of in the environment. This page is made from the table in
+the default. An unknown name is refused in the file and warned of in the environment; a value that is wrong is named and
+not repeated, and all faults are told at once. `ron-kms config show` tells every value and where it comes from,
+`ron-kms config explain` all about one setting. This page is made from the table in
 `src/ron_kms/config/settings.py`; a test compares them.
 
 On SIGHUP all sources are read again. What is changed by a reload is then in force; what is changed by a restart waits
-for one. [operating.md](operating.md#reload) has the details."""
+for one. [operating.md](operating.md#reload) has the details.
+
+In the file a setting is named as its flag is, with `_` for `-`:
+
+```toml
+http_addr = "127.0.0.1:9446"
+workers = 4
+log_level = "warning"
+```"""
 
 
 def reference() -> str:

@@ -33,7 +33,7 @@ def _definitions() -> tuple[Definition, ...]:
         (knob,) = hints[field.name].__metadata__
         default = knob.shown
         if default is None:
-            default = f"{field.default:g}" if isinstance(field.default, float) else str(field.default)
+            default = f"{field.default:.10g}" if isinstance(field.default, float) else str(field.default)
         rows.append(
             Definition(
                 name=field.name,

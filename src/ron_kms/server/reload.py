@@ -60,7 +60,7 @@ class Reloader:
 
     async def _reload(self) -> None:
         """:raises KmsError: there are faults, all named, or a worker cannot take them; nothing has changed."""
-        fresh, warnings = await asyncio.to_thread(self._read)
+        fresh, warnings, _ = await asyncio.to_thread(self._read)
         renewal = renew(self.settings, fresh)
         await asyncio.to_thread(make_context, renewal.settings)
         self._number += 1

@@ -53,7 +53,7 @@ def run(loaded: Loaded, read: Callable[[], Loaded]) -> int:
     :returns: the exit code: 0, or 1 when a worker had to be killed.
     :raises KmsError: something keeps it from starting.
     """
-    settings, warnings = loaded
+    settings, warnings, _ = loaded
     try:
         _core.harden_process(dumpable=settings.debug_dumpable)
     except _core.CoreError as error:
