@@ -93,13 +93,17 @@ class Client:
         given = urlencode({name: value for name, value in query.items() if value is not None})
         return self._call("GET", f"{path}?{given}" if given else path, None, {})
 
-    def post(self, path: str, body: Mapping[str, Any]) -> Answer:
+    def post(self, path: str, body: Mapping[str, Any] | None = None) -> Answer:
         """POST. It is repeated where the service is busy or away; give it an ``op_id`` where that matters."""
         return self._call("POST", path, body, {})
 
     def put(self, path: str, body: Mapping[str, Any], etag: str) -> Answer:
         """PUT, if the resource is still as ``etag`` says."""
         return self._call("PUT", path, body, {"if-match": etag})
+
+    def delete(self, path: str, body: Mapping[str, Any] | None = None) -> Answer:
+        """DELETE; whoever repeats it finds it done."""
+        return self._call("DELETE", path, body, {})
 
     def close(self) -> None:
         self._connection.close()

@@ -12,6 +12,7 @@ from ron_kms.cli.pq import pq
 from ron_kms.cli.restore import restore
 from ron_kms.cli.root import root
 from ron_kms.cli.serve import serve
+from ron_kms.cli.token import token
 from ron_kms.cli.version import version
 from ron_kms.errors import KmsError
 
@@ -27,6 +28,7 @@ commands.add_command(pq)
 commands.add_command(restore)
 commands.add_command(root)
 commands.add_command(serve)
+commands.add_command(token)
 commands.add_command(version)
 
 

@@ -3,18 +3,16 @@
 from __future__ import annotations
 
 import json
-import os
 import sys
 import uuid
 from collections.abc import Callable, Iterator
-from pathlib import Path
 from typing import Any, TypeVar
 
 import click
 
 from ron_kms.cli.client import Answer, Client, segment
+from ron_kms.cli.place import connect, with_service
 from ron_kms.cli.pq_text import describe_plan, describe_policy, describe_stage
-from ron_kms.config import state_directory
 from ron_kms.errors import Conflict, KmsError
 
 _PAGE = 500
@@ -27,25 +25,8 @@ Json = dict[str, Any]
 
 def _common(command: F) -> F:
     """The options that every command here has."""
-    for option in (
-        click.option("--key", "key", type=click.Path(path_type=Path), help="Its key (PEM)."),
-        click.option("--cert", type=click.Path(path_type=Path), help="The client's certificate (PEM)."),
-        click.option("--ca", type=click.Path(path_type=Path), help="Authority of the service's certificate (PEM)."),
-        click.option(
-            "--token-file",
-            type=click.Path(path_type=Path),
-            help="A token with the scopes kms:policy and kms:rotate. [default: admin.token in the data folder]",
-        ),
-        click.option("--url", help="The service. [default: from endpoints.json in the data folder]"),
-        click.option(
-            "--data-dir",
-            type=click.Path(path_type=Path),
-            help="Data folder of a service on this machine. [KMS_DATA_DIR]",
-        ),
-        click.option("--tenant", required=True, help="The tenant."),
-    ):
-        command = option(command)
-    return command
+    command = with_service("the scopes kms:policy and kms:rotate")(command)
+    return click.option("--tenant", required=True, help="The tenant.")(command)
 
 
 _percent = click.option(
@@ -69,7 +50,7 @@ def pq() -> None:
 @click.option("--json", "as_json", is_flag=True, help="Tell all of it as JSON.")
 def plan(tenant: str, percent: int, everything: bool, as_json: bool, **place: Any) -> None:
     """Tell what the next step would change, and change nothing."""
-    with _client(**place) as client:
+    with connect(**place) as client:
         policy = client.get(_path(tenant)).body
         first = _plan(client, tenant, percent)
         changes = first["changes"]
@@ -91,7 +72,7 @@ def advance(tenant: str, percent: int, yes: bool, **place: Any) -> None:
 
     When it is interrupted, run it again: it goes on where it was.
     """
-    with _client(**place) as client:
+    with connect(**place) as client:
         read = client.get(_path(tenant))
         first = _plan(client, tenant, percent)
         if first["now"] == first["step"]:
@@ -111,7 +92,7 @@ def advance(tenant: str, percent: int, yes: bool, **place: Any) -> None:
 @click.option("--percent", type=click.IntRange(0, 100), default=100, show_default=True, help="Share of the keys.")
 def set_policy(tenant: str, phase: int, percent: int, **place: Any) -> None:
     """Set phase and share, in any direction; keys are not rotated. It also ends the notice of a rollback."""
-    with _client(**place) as client:
+    with connect(**place) as client:
         read = client.get(_path(tenant))
         done = _put(client, tenant, read, {"phase": phase, "rollout_percent": percent})
     click.echo(describe_policy(done))
@@ -121,23 +102,8 @@ def set_policy(tenant: str, phase: int, percent: int, **place: Any) -> None:
 @_common
 def show(tenant: str, **place: Any) -> None:
     """Tell the policy in force."""
-    with _client(**place) as client:
+    with connect(**place) as client:
         click.echo(describe_policy(client.get(_path(tenant)).body))
-
-
-def _client(
-    data_dir: Path | None,
-    url: str | None,
-    token_file: Path | None,
-    ca: Path | None,
-    cert: Path | None,
-    key: Path | None,
-) -> Client:
-    if (cert is None) != (key is None):
-        raise click.UsageError("--cert and --key are needed together")
-    folder = data_dir or Path(os.environ.get("KMS_DATA_DIR") or state_directory()).expanduser()
-    certificate = None if cert is None or key is None else (cert, key)
-    return Client.find(folder, url=url, token_file=token_file, ca=ca, certificate=certificate)
 
 
 def _path(tenant: str) -> str:
