@@ -9,7 +9,17 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from ron_kms.audit.checkpoint import Checkpoint, Signer, cosigned_message, sign, verify
-from ron_kms.audit.note import ED25519, ML_DSA_44, Note, NoteKey, NoteSignature, format_note, parse_note
+from ron_kms.audit.note import (
+    ED25519,
+    ML_DSA_44,
+    Note,
+    NoteKey,
+    NoteSignature,
+    format_keys,
+    format_note,
+    parse_keys,
+    parse_note,
+)
 from ron_kms.audit.tree import EMPTY_ROOT
 from ron_kms.crypto.signing import VerifyKey
 from ron_kms.errors import Malformed
@@ -217,6 +227,15 @@ def test_what_is_no_checkpoint(text: str) -> None:
 def test_what_is_no_verifier_key(text: str) -> None:
     with pytest.raises(Malformed):
         NoteKey.parse(text)
+
+
+def test_keys_in_a_file(log: tuple[Signer, Signer]) -> None:
+    keys = tuple(one.key for one in log)
+    assert parse_keys(format_keys(keys)) == keys
+    assert parse_keys(b"# of the log\n\n" + format_keys(keys)) == keys
+    for data in (b"", b"# none\n", b"key\n", b"\xff\n", format_keys(keys) * 33, bytes(200_000)):
+        with pytest.raises(Malformed):
+            parse_keys(data)
 
 
 def test_a_key_is_of_one_kind_and_size() -> None:

@@ -141,6 +141,27 @@ def test_it_does_not_matter_how_it_grew_and_where_it_was_put_down(parts: list[in
     assert frontier.root == merkle_root(leaves)
 
 
+@given(known=st.lists(st.booleans(), max_size=5), rest=st.integers(0, 255))
+def test_a_tile_counts_by_its_root_where_it_is_not_known(known: list[bool], rest: int) -> None:
+    _, tiles, leaves = grown(256 * len(known) + rest)
+    frontier = Frontier()
+    for number, here in enumerate(known):
+        hashes = split(tiles[0, number, 256], 256)
+        if here:
+            (full,) = frontier.append(hashes)
+            assert full.data == tiles[0, number, 256]
+        else:
+            assert frontier.append_tile(fold(hashes)) == []
+    frontier.append(map(leaf_hash, leaves[256 * len(known) :]))
+    assert (frontier.size, frontier.root) == (len(leaves), naive.root(leaves))
+    assert {(tile.level, tile.number, tile.width): tile.data for tile in frontier.partial()} == {
+        place: data for place, data in tiles.items() if place[2] < 256
+    }
+    if rest:
+        with pytest.raises(ValueError, match="cannot begin here"):
+            frontier.append_tile(bytes(32))
+
+
 def test_the_tiles_of_the_example(large: tuple[Frontier, dict[tuple[int, int, int], bytes], list[bytes]]) -> None:
     """273 full tiles of level 0 and one of width 112, one full of level 1 and one of width 17, one of level 2."""
     frontier, tiles, leaves = large

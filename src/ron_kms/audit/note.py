@@ -8,6 +8,7 @@ from __future__ import annotations
 import binascii
 import re
 from base64 import b64encode
+from collections.abc import Iterable
 from functools import cached_property
 from hashlib import sha256
 from typing import NamedTuple
@@ -115,6 +116,26 @@ def check_name(name: str) -> None:
     """:raises Malformed: it cannot be the name of a key: it is empty, or has a space, a control character or a plus."""
     if not name or _SPACE_OR_PLUS.search(name) or _CONTROL.search(name):
         raise Malformed("the name of a note's key is empty or has a space, a plus or a control character")
+
+
+def format_keys(keys: Iterable[NoteKey]) -> bytes:
+    """Verifier keys as a file has them, one a line."""
+    return "".join(f"{key.text}\n" for key in keys).encode()
+
+
+def parse_keys(data: bytes) -> tuple[NoteKey, ...]:
+    """Read :func:`format_keys`; empty lines and those that begin with ``#`` are left out.
+
+    :raises Malformed: a line is not a verifier key, or there is none, or more than :data:`MAX_SIGNATURES`.
+    """
+    try:
+        lines = [line.strip() for line in data[: MAX_NOTE + 1].decode("ascii").splitlines()]
+    except UnicodeDecodeError:
+        raise Malformed("verifier keys are ASCII text, one a line") from None
+    keys = tuple(NoteKey.parse(line) for line in lines if line and not line.startswith("#"))
+    if len(data) > MAX_NOTE or not 0 < len(keys) <= MAX_SIGNATURES:
+        raise Malformed(f"1 to {MAX_SIGNATURES} verifier keys were expected, one a line")
+    return keys
 
 
 def format_note(note: Note) -> bytes:

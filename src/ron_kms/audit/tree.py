@@ -144,26 +144,44 @@ class Frontier:
 
         :returns: the tiles that this made full, a lower level before a higher one.
         """
-        rows, full, size = self._rows, self._full, self._size
-        tiles = []
+        tiles: list[Tile] = []
         for leaf in leaves:
-            rows[0].append(leaf)
-            node, height, rest = leaf, 0, size
-            while rest & 1:
-                node = node_hash(full.pop(), node)
-                height += 1
-                rest >>= 1
-                if height % TILE_HEIGHT == 0:
-                    level = height // TILE_HEIGHT
-                    tiles.append(Tile(level - 1, size >> height, tuple(rows[level - 1])))
-                    rows[level - 1] = []
-                    if level == len(rows):
-                        rows.append([])
-                    rows[level].append(node)
-            full.append(node)
-            size += 1
-        self._size = size
+            self._rows[0].append(leaf)
+            self._push(leaf, 0, tiles)
         return tiles
+
+    def append_tile(self, root: bytes) -> list[Tile]:
+        """Add 256 leaves at once, by the root of their tile; the size must be a multiple of 256.
+
+        :returns: the tiles that this made full, above that one.
+        """
+        if self._size % TILE_WIDTH:
+            raise ValueError("a tile cannot begin here")
+        tiles: list[Tile] = []
+        self._rise(root, 1)
+        self._push(root, TILE_HEIGHT, tiles)
+        return tiles
+
+    def _push(self, node: bytes, height: int, tiles: list[Tile]) -> None:
+        """Add the root of a full subtree, and join it with those as high as it."""
+        rows, full, size = self._rows, self._full, self._size
+        self._size = size + (1 << height)
+        rest = size >> height
+        while rest & 1:
+            node = node_hash(full.pop(), node)
+            height += 1
+            rest >>= 1
+            if height % TILE_HEIGHT == 0:
+                level = height // TILE_HEIGHT - 1
+                tiles.append(Tile(level, size >> height, tuple(rows[level])))
+                rows[level] = []
+                self._rise(node, level + 1)
+        full.append(node)
+
+    def _rise(self, node: bytes, level: int) -> None:
+        if level == len(self._rows):
+            self._rows.append([])
+        self._rows[level].append(node)
 
     def partial(self) -> list[Tile]:
         """The partial tiles of the tree as it is now: what a checkpoint of this size needs beside the full ones."""
