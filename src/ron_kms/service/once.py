@@ -39,7 +39,8 @@ class Once(Generic[A]):
     ) -> None:
         self._kms = kms
         self._op = None if op_id is UNSET else OpId(kid.tenant, context.caller.token_id, verb, op_id)
-        self._digest = blake3(msgspec.msgpack.encode(request, order="deterministic")).digest()
+        fields = {name: value for name, value in msgspec.structs.asdict(request).items() if value is not UNSET}
+        self._digest = blake3(msgspec.msgpack.encode(fields, order="deterministic")).digest()
         self._type = answer
 
     async def earlier(self) -> A | None:

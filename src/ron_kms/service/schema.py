@@ -21,8 +21,12 @@ A = TypeVar("A", bound="Answer")
 ITEMS_MAX = 1024
 
 
-class Request(msgspec.Struct, forbid_unknown_fields=True, kw_only=True):
-    """A request: strict, so that a field this version does not know is refused rather than ignored."""
+class Request(msgspec.Struct, forbid_unknown_fields=True, omit_defaults=True, kw_only=True):
+    """A request: strict, so that a field this version does not know is refused rather than ignored.
+
+    Encoded again, it has the fields that were given and differ from their defaults, which is how one that was given
+    twice is found.
+    """
 
 
 class Answer(msgspec.Struct, omit_defaults=True, kw_only=True):

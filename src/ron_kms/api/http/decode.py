@@ -16,6 +16,7 @@ import msgspec
 from msgspec.structs import FieldInfo
 
 from ron_kms.api.http.headers import Format
+from ron_kms.api.http.unique import refuse_repeated
 from ron_kms.errors import BadRequest, TooLarge
 
 T = TypeVar("T", bound=msgspec.Struct)
@@ -58,6 +59,7 @@ class Decoder(Generic[T]):
             raise BadRequest("the body is empty")
         try:
             decoded = self._by_format[format_](content)
+            refuse_repeated(format_, content, decoded)
         except msgspec.MsgspecError as error:
             raise _refusal(str(error)) from None
         except UnicodeDecodeError:
@@ -110,6 +112,7 @@ def _part(name: str, type_: type[msgspec.Struct], fields: Sequence[FieldInfo]) -
         [(field.name, field.type) if field.required else (field.name, field.type, _default(field)) for field in fields],
         kw_only=True,
         forbid_unknown_fields=True,
+        omit_defaults=True,
         namespace={"__doc__": type_.__doc__},
     )
 
