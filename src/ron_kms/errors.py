@@ -135,7 +135,7 @@ class TooLarge(CallerError):
 class Refused(CallerError):
     """Let in later: a limit is reached.
 
-    :ivar limit: which one, as metrics name it.
+    :ivar limit: which one, as metrics name it; empty where none has a name.
     """
 
     http = 429
@@ -143,7 +143,7 @@ class Refused(CallerError):
     retryable = True
 
     def __init__(
-        self, message: str, *, hint: str | None = None, retry_after: int | None = None, limit: str = "none"
+        self, message: str, *, hint: str | None = None, retry_after: int | None = None, limit: str = ""
     ) -> None:
         super().__init__(message, hint=hint, retry_after=retry_after)
         self.limit = limit

@@ -14,10 +14,12 @@ from __future__ import annotations
 import os
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, values
 from prometheus_client.mmap_dict import MmapedDict, mmap_key
+
+T = TypeVar("T")
 
 LATENCY_BUCKETS = (
     *(0.0001, 0.0002, 0.0003, 0.0004, 0.0005, 0.0006, 0.0007, 0.0008, 0.0009, 0.001, 0.0012, 0.0015, 0.002, 0.0025),
@@ -90,6 +92,17 @@ def _slot_value(directory: Path, slot: int) -> type[Any]:
     return SlotValue
 
 
+class _Children(dict[tuple[str, ...], T]):
+    """The children of a metric by their labels, each made once: ``labels()`` costs five times a look-up in a dict."""
+
+    def __init__(self, labels: Callable[..., T]) -> None:
+        self._labels = labels
+
+    def __missing__(self, labels: tuple[str, ...]) -> T:
+        child = self[labels] = self._labels(*labels)
+        return child
+
+
 class Metrics:
     """The counters of one worker, with their labelled children kept at hand.
 
@@ -149,40 +162,31 @@ class Metrics:
             registry=self.registry,
         )
         self._tenants: set[str] = set()
-        self._ops_at: dict[tuple[str, str, str], Counter] = {}
-        self._latency_at: dict[tuple[str, str], Histogram] = {}
-        self._inflight_at: dict[str, Gauge] = {}
+        self._ops_at = _Children(self._ops.labels)
+        self._latency_at = _Children(self._latency.labels)
+        self._batch_at = _Children(self._batch.labels)
+        self._reject_at = _Children(self._reject.labels)
+        self._rejected_at = _Children(self._rejected.labels)
 
     def done(self, op: str, alg: str, result: str, count: int = 1) -> None:
         """``count`` operations ended alike; ``result`` is ``ok``, an error code or why a signature does not hold."""
-        at = (op, alg, result)
-        child = self._ops_at.get(at)
-        if child is None:
-            child = self._ops_at[at] = self._ops.labels(*at)
-        child.inc(count)
+        self._ops_at[op, alg, result].inc(count)
 
     def answered(self, op: str, alg: str, seconds: float) -> None:
         """A request got its answer after this long."""
-        at = (op, alg)
-        child = self._latency_at.get(at)
-        if child is None:
-            child = self._latency_at[at] = self._latency.labels(*at)
-        child.observe(seconds)
+        self._latency_at[op, alg].observe(seconds)
 
     def inflight(self, op: str) -> Gauge:
         """The gauge of one operation, to be kept by who counts it up and down."""
-        child = self._inflight_at.get(op)
-        if child is None:
-            child = self._inflight_at[op] = self._inflight.labels(op)
-        return child
+        return self._inflight.labels(op)
 
     def batch(self, op: str, items: int) -> None:
         """A batch of this many items was decoded."""
-        self._batch.labels(op).observe(items)
+        self._batch_at[(op,)].observe(items)
 
     def reject(self, reason: str, count: int = 1) -> None:
-        """Signatures found invalid or operations refused by policy (``bad_signature``, ``missing_track``...)."""
-        self._reject.labels(reason).inc(count)
+        """Signatures found invalid, operations refused by policy or by a limit (``bad_signature``, ``max_wait``...)."""
+        self._reject_at[(reason,)].inc(count)
 
     def scheduled(self, job: str, result: str, count: int = 1) -> None:
         """So many keys' turns in a job ended alike; ``result`` is ``ok``, ``not_due`` or an error code."""
@@ -190,7 +194,7 @@ class Metrics:
 
     def refused(self, code: str) -> None:
         """A request was refused before any work was done for it."""
-        self._rejected.labels(code).inc()
+        self._rejected_at[(code,)].inc()
 
     def policy(self, tenant: str, phase: int, percent: int) -> None:
         """A tenant's policy is this; tenants beyond the cap are not shown."""

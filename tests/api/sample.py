@@ -113,10 +113,21 @@ class Failing(msgspec.Struct, forbid_unknown_fields=True):
     retry_after: int | None = None
 
 
+class Queue:
+    """An engine in which nothing waits but as it is told."""
+
+    def __init__(self) -> None:
+        self.micros = 0.0
+
+    def wait_micros(self, tenant: str | None, *, large: bool = False) -> float:
+        return self.micros
+
+
 class Kms:
     """What the operations act on."""
 
     def __init__(self) -> None:
+        self.queue = Queue()
         self.acted = 0
         self.go = asyncio.Event()
 
@@ -190,14 +201,17 @@ OPERATIONS = (
 
 
 class Checker:
-    """Two tokens: one may do everything for tenant acme, the other may only read."""
+    """Tokens: "all" may do everything for tenant acme, "rated" so three times a second, "of-red" everything for tenant
+    red; "reader" may only read."""
 
     def check(self, token: str, scope: str, now: float) -> Caller:
+        both = frozenset(("kms:create", "kms:read"))
         callers = {
-            "all": Caller("t1", frozenset(("kms:create", "kms:read")), tenant="acme"),
+            "all": Caller("t1", both, tenant="acme"),
             "reader": Caller("t2", frozenset(("kms:read",))),
+            "rated": Caller("t3", both, tenant="acme", rate=3),
         }
-        caller = callers.get(token)
+        caller = Caller(f"t-{token}", both, tenant=token[3:]) if token.startswith("of-") else callers.get(token)
         if caller is None:
             raise Unauthenticated("the token is not valid")
         if scope not in caller.scopes:

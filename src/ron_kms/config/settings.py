@@ -157,6 +157,80 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
         Knob(Section.CONNECTIONS, seconds(0.1, 3600), "A client must have taken its answer within this.", reloads=True),
     ] = 30.0
 
+    max_inflight_sign: Annotated[
+        int,
+        Knob(
+            Section.ADMISSION,
+            whole(1, 1_000_000),
+            "Requests in flight that sign, all workers together; further ones are answered 429.",
+            reloads=True,
+        ),
+    ] = 512
+    max_inflight_verify: Annotated[
+        int,
+        Knob(
+            Section.ADMISSION,
+            whole(1, 1_000_000),
+            "The same for requests that verify.",
+            reloads=True,
+        ),
+    ] = 1024
+    max_inflight_wrap: Annotated[
+        int,
+        Knob(
+            Section.ADMISSION,
+            whole(1, 1_000_000),
+            "The same for requests that wrap, unwrap, rewrap, seal or open.",
+            reloads=True,
+        ),
+    ] = 512
+    max_inflight_admin: Annotated[
+        int,
+        Knob(
+            Section.ADMISSION,
+            whole(1, 1_000_000),
+            "The same for all others.",
+            reloads=True,
+        ),
+    ] = 256
+    tenant_share_min: Annotated[
+        int,
+        Knob(
+            Section.ADMISSION,
+            whole(0, 100),
+            "Per cent of each of these that a tenant is sure of, whatever the others do.",
+            reloads=True,
+        ),
+    ] = 5
+    max_wait_ms: Annotated[
+        int,
+        Knob(
+            Section.ADMISSION,
+            whole(0, 60_000),
+            "Milliseconds. While cryptography would begin later than this, who has more than its sure share is answered"
+            " 429; 0 for never.",
+            reloads=True,
+        ),
+    ] = 5
+    tenant_rate: Annotated[
+        int,
+        Knob(
+            Section.ADMISSION,
+            whole(0, 1_000_000_000),
+            "Operations a second of one tenant, all workers together; 0 for no limit.",
+            reloads=True,
+        ),
+    ] = 0
+    max_rate: Annotated[
+        int,
+        Knob(
+            Section.ADMISSION,
+            whole(0, 1_000_000_000),
+            "Operations a second of the whole service; 0 for no limit.",
+            reloads=True,
+        ),
+    ] = 0
+
     key_slots: Annotated[
         int, Knob(Section.KEYS, whole(16, 16_384), "Private keys that a worker holds ready in locked memory.")
     ] = 1024

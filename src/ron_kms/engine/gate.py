@@ -3,8 +3,8 @@
 Below its floor a tenant is let in as long as the cap has room, however much the others want. The room of one floor is
 kept for whoever comes next; the rest is shared. Below its fair share, equal parts of that rest, a tenant takes any
 place that is free. Above it, it borrows what others leave idle: as long as it has less in flight than :data:`BORROW`
-times the places that stay free (dynamic thresholds, Choudhury and Hahne 1998). So a tenant alone gets nearly
-everything, a place that becomes free goes to those who have less, and nobody has to remember who asked when.
+times the places that stay free (dynamic thresholds, Choudhury and Hahne 1998). So nearly nothing lies idle, a place
+that becomes free goes to those who have less, and nobody has to remember who asked when.
 
 Caps are ceilings. The working limit is the engine's estimated wait: whoever is above its floor is refused while what it
 would ask for could not begin in time.
@@ -31,14 +31,17 @@ CLASSES: Final[dict[str, Class]] = {
 """The class of operations that need a scope; all others are ``admin``."""
 
 BORROW: Final = 16
-"""A tenant alone may have 16 in flight for each place that it leaves free: 16/17 of what is shared."""
+"""Above its fair share a tenant leaves one place in 17 free, and one more."""
 
 
 class Waits(Protocol):
     """What the gate asks the engine."""
 
-    def wait_micros(self, tenant: str | None) -> float:
-        """Estimated microseconds until work that comes now for this tenant, or for any, would begin."""
+    def wait_micros(self, tenant: str | None, *, large: bool = False) -> float:
+        """Estimated microseconds until work that comes now for this tenant, or for any, would begin.
+
+        :param large: it is a slice of a batch.
+        """
 
 
 class Limits(NamedTuple):
@@ -101,11 +104,12 @@ class Lane:
         """Set the limits."""
         self._cap = cap
         self._floor = max(1, cap * share_min // 100) if share_min else 0
-        self._max_wait = max_wait_ms * 1000 or math.inf
+        self._max_wait = max_wait_ms * 1000
 
-    def enter(self, caller: Caller) -> str:
+    def enter(self, caller: Caller, *, large: bool = False) -> str:
         """Let a request in, or not.
 
+        :param large: it is a batch.
         :returns: the name that it counts under, for :meth:`leave`.
         :raises Backpressure: there is no room for it; nothing has changed.
         """
@@ -115,18 +119,16 @@ class Lane:
         room = self._cap - self.total
         floor = self._floor
         if room <= 0:
-            raise self._full(caller)
+            raise self._full(caller, large)
         active = len(inflight) + (mine == 0)
         if active * floor > self._cap:
             floor = self._cap // active
         if mine >= floor:
             free = room - floor
             if free <= 0 or (mine >= (self._cap - floor) // active and mine >= BORROW * (free - 1)):
-                raise self._full(caller)
-            if self._max_wait is not math.inf and self._queue.wait_micros(caller.tenant) > self._max_wait:
-                raise Backpressure(
-                    "the wait would be too long", limit="max_wait", retry_after=self._retry_after(caller)
-                )
+                raise self._full(caller, large)
+            if self._max_wait and (wait := self._queue.wait_micros(caller.tenant, large=large)) > self._max_wait:
+                raise Backpressure("the wait would be too long", limit="max_wait", retry_after=_seconds(wait))
         inflight[party] = mine + 1
         self.total += 1
         return party
@@ -144,13 +146,13 @@ class Lane:
         """How many of its requests are in flight."""
         return self._inflight.get(party, 0)
 
-    def _full(self, caller: Caller) -> Backpressure:
-        return Backpressure(
-            "too many requests are in flight", limit="max_inflight", retry_after=self._retry_after(caller)
-        )
+    def _full(self, caller: Caller, large: bool) -> Backpressure:
+        wait = self._queue.wait_micros(caller.tenant, large=large)
+        return Backpressure("too many requests are in flight", limit="max_inflight", retry_after=_seconds(wait))
 
-    def _retry_after(self, caller: Caller) -> int:
-        return max(1, math.ceil(self._queue.wait_micros(caller.tenant) / 1e6))
+
+def _seconds(micros: float) -> int:
+    return max(1, math.ceil(micros / 1e6))
 
 
 def party_of(caller: Caller) -> str:

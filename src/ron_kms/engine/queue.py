@@ -34,6 +34,10 @@ class CryptoQueue:
             return work()
         return await asyncio.get_running_loop().run_in_executor(self._pool, work)
 
+    def wait_micros(self, tenant: str | None, *, large: bool = False) -> float:  # noqa: ARG002
+        """Nothing waits here but for a thread."""
+        return 0.0
+
     def close(self) -> None:
         """Let running work end and take no more."""
         if self._pool is not None:

@@ -24,6 +24,8 @@ import uvloop
 from ron_kms import _core
 from ron_kms.api.http.app import App, create_app
 from ron_kms.config import Settings, cores
+from ron_kms.engine.gate import Gate
+from ron_kms.engine.rates import Rates
 from ron_kms.errors import KmsError, StoreCorrupt
 from ron_kms.metrics import Metrics, use_slot
 from ron_kms.model import Policy
@@ -31,6 +33,7 @@ from ron_kms.policy.pq import phase_named
 from ron_kms.policy.recent import RecentCounter
 from ron_kms.root.handle import RootKey
 from ron_kms.server import control, logs
+from ron_kms.server.admission import gate_limits, rate_limits
 from ron_kms.server.guards.limits import Limits
 from ron_kms.server.guards.serve import Server
 from ron_kms.server.open_files import bound_open_files
@@ -120,7 +123,13 @@ class _Worker:
                 recent=RecentCounter(self._begin.metrics / f"{self._begin.slot}.recent"),
             )
             app = create_app(
-                OPERATIONS, kms, kms.issuer.checker, metrics=metrics, body_seconds=settings.request_seconds
+                OPERATIONS,
+                kms,
+                kms.issuer.checker,
+                gate=Gate(gate_limits(settings), kms.queue, workers=settings.workers),
+                rates=Rates(rate_limits(settings), workers=settings.workers),
+                metrics=metrics,
+                body_seconds=settings.request_seconds,
             )
             server = Server(app, limits_of(settings), make_context(settings))
             self._take_reloads(kms, app, server)
@@ -156,9 +165,20 @@ class _Worker:
 
             return apply
 
+        def caps(settings: Settings) -> Apply:
+            return partial(app.gate.apply, gate_limits(settings))
+
+        def rates(settings: Settings) -> Apply:
+            return partial(app.rates.apply, rate_limits(settings))
+
         self._reloads.on("log_level", log_level)
         self._reloads.on("pq_produce_hybrid pq_verify_mode pq_rollout_percent pq_rollback_window", policy)
         self._reloads.on("max_connections idle_seconds request_seconds response_seconds", limits)
+        self._reloads.on(
+            "max_inflight_sign max_inflight_verify max_inflight_wrap max_inflight_admin tenant_share_min max_wait_ms",
+            caps,
+        )
+        self._reloads.on("tenant_rate max_rate", rates)
         self._reloads.on("drain_seconds")
         self._reloads.complete()
 

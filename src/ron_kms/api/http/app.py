@@ -1,7 +1,7 @@
 """The ASGI application: the table of operations as paths, and the documents that describe it.
 
-It runs unchanged on Hypercorn and Granian. Most requests go to a fixed path, which one look-up in a dict finds; paths
-with parameters and everything else go through Starlette's router.
+It runs unchanged on Hypercorn and Granian. Most requests go to a fixed path, whose call one look-up in a dict finds;
+paths with parameters and everything else go through Starlette's router.
 """
 
 from __future__ import annotations
@@ -16,6 +16,8 @@ from ron_kms.api.http.body import MAX_BYTES, Receive
 from ron_kms.api.http.call import Call, Checker, Edge, Scope, Send
 from ron_kms.api.http.docs import document, page
 from ron_kms.api.http.openapi import describe
+from ron_kms.engine.gate import Gate, Limits
+from ron_kms.engine.rates import RateLimits, Rates
 from ron_kms.errors import BadRequest, NotFound
 from ron_kms.metrics import Metrics
 from ron_kms.service.kms import Kms
@@ -27,6 +29,8 @@ def create_app(
     kms: Kms,
     checker: Checker,
     *,
+    gate: Gate | None = None,
+    rates: Rates | None = None,
     metrics: Metrics | None = None,
     lifespan: Lifespan[Any] | None = None,
     body_bytes: int = MAX_BYTES,
@@ -36,12 +40,22 @@ def create_app(
 
     :param kms: handed to every operation's ``act`` as it is.
     :param checker: checks tokens before bodies are read.
+    :param gate: lets requests in; one with the default limits and the queue of ``kms`` by default.
+    :param rates: operations a second; only those that tokens name by default.
     :param metrics: what to count into; a set of its own by default.
     :param lifespan: runs at the worker's start and stop, as Starlette defines it.
     :param body_bytes: the most bytes of a body on the wire.
     :param body_seconds: how long a body may take to arrive.
     """
-    edge = Edge(kms, checker, metrics or Metrics(), body_bytes=body_bytes, body_seconds=body_seconds)
+    edge = Edge(
+        kms,
+        checker,
+        gate or Gate(Limits(), kms.queue),
+        rates or Rates(RateLimits()),
+        metrics or Metrics(),
+        body_bytes=body_bytes,
+        body_seconds=body_seconds,
+    )
     return App(edge, operations, lifespan)
 
 
@@ -73,6 +87,8 @@ class App(Router):
         self._edge = edge
         self.traffic = edge.traffic
         self.deadlines = edge.deadlines
+        self.gate = edge.gate
+        self.rates = edge.rates
         paths: dict[str, dict[str, ASGIApp]] = {}
         for operation in operations:
             methods = paths.setdefault(operation.path, {})
@@ -81,10 +97,14 @@ class App(Router):
             methods[operation.method] = Call(edge, operation)
         paths["/openapi.json"] = {"GET": document(edge, describe(operations, edge.body_bytes))}
         paths["/docs"] = {"GET": page(edge)}
-        resources = {path: Resource(edge, methods) for path, methods in paths.items()}
-        self._fixed = {path: resource for path, resource in resources.items() if "{" not in path}
+        self._fixed = {
+            (method, path): call
+            for path, methods in paths.items()
+            if "{" not in path
+            for method, call in methods.items()
+        }
         super().__init__(
-            routes=[Route(path, resource) for path, resource in resources.items() if "{" in path],
+            routes=[Route(path, Resource(edge, methods)) for path, methods in paths.items()],
             redirect_slashes=False,
             default=self._nothing_here,
             lifespan=lifespan,
@@ -92,9 +112,9 @@ class App(Router):
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] == "http":
-            resource = self._fixed.get(scope["path"])
-            if resource is not None:
-                await resource(scope, receive, send)
+            call = self._fixed.get((scope["method"], scope["path"]))
+            if call is not None:
+                await call(scope, receive, send)
                 return
         await super().__call__(scope, receive, send)
 

@@ -105,8 +105,7 @@ class Body:
         self._received = 0
         self.complete = False
 
-    async def _chunk(self) -> bytes:
-        message = await self._receive()
+    def _taken(self, message: MutableMapping[str, Any]) -> bytes:
         if message["type"] != "http.request":
             self.complete = True
             raise ClientGone
@@ -130,7 +129,7 @@ class Body:
         try:
             with deadlines:
                 while not self.complete:
-                    chunk = await self._chunk()
+                    chunk = self._taken(await self._receive())
                     if self._received > limit:
                         raise TooLarge(f"the body is larger than {limit} bytes")
                     if chunk:
@@ -140,7 +139,7 @@ class Body:
             raise BadRequest(
                 f"the body did not arrive within {deadlines.seconds:g} seconds", hint="Send the whole body at once."
             ) from None
-        return b"".join(chunks)
+        return chunks[0] if len(chunks) == 1 else b"".join(chunks)
 
     async def drain(self, deadlines: Deadlines, limit: int = DRAIN_BYTES) -> None:
         """Throw away what is still to come, up to ``limit`` bytes from the body's beginning, without complaint.
@@ -150,7 +149,7 @@ class Body:
         try:
             with deadlines:
                 while not self.complete and self._received <= limit:
-                    await self._chunk()
+                    self._taken(await self._receive())
         except TimeoutError:
             pass
 

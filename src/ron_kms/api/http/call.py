@@ -1,7 +1,8 @@
-"""The way of one request: token, body, act, answer.
+"""The way of one request: token, gate, body, act, answer.
 
 The order is the point. A refusal must cost less than what it refuses, so the token's signature, expiry and scope are
-checked before the first byte of the body is read; tenant and prefix are the service's, item by item.
+checked first, then whether there is room for one more, and only then the first byte of the body is read; tenant and
+prefix are the service's, item by item. A wrong token is nobody's: it takes no place from anyone.
 """
 
 from __future__ import annotations
@@ -9,8 +10,6 @@ from __future__ import annotations
 import time
 from collections.abc import Awaitable, Callable, MutableMapping
 from typing import Any, Protocol
-
-import msgspec
 
 from ron_kms.api.http.body import Body, ClientGone, Deadlines, Receive, unpack
 from ron_kms.api.http.decode import Decoder, refuse_query
@@ -28,7 +27,9 @@ from ron_kms.api.http.headers import (
     request_id,
 )
 from ron_kms.api.http.traffic import Traffic
-from ron_kms.errors import BadRequest, KmsError, ShuttingDown, Unsupported
+from ron_kms.engine.gate import Gate
+from ron_kms.engine.rates import Rates
+from ron_kms.errors import BadRequest, KmsError, Refused, ShuttingDown, Unsupported
 from ron_kms.metrics import Metrics
 from ron_kms.model import Caller
 from ron_kms.service.kms import Kms
@@ -45,6 +46,8 @@ class Checker(Protocol):
         """:raises Unauthenticated, NoCapability: the token is not good, or not for this."""
 
 
+_NO_PARAMETERS: dict[str, str] = {}
+
 _HEADERS: dict[Format, list[tuple[bytes, bytes]]] = {
     name: [
         (b"content-type", media.encode()),
@@ -58,9 +61,21 @@ _HEADERS: dict[Format, list[tuple[bytes, bytes]]] = {
 class Edge:
     """What all calls of one application share."""
 
-    def __init__(self, kms: Kms, checker: Checker, metrics: Metrics, *, body_bytes: int, body_seconds: float) -> None:
+    def __init__(
+        self,
+        kms: Kms,
+        checker: Checker,
+        gate: Gate,
+        rates: Rates,
+        metrics: Metrics,
+        *,
+        body_bytes: int,
+        body_seconds: float,
+    ) -> None:
         self.kms = kms
         self.checker = checker
+        self.gate = gate
+        self.rates = rates
         self.metrics = metrics
         self.body_bytes = body_bytes
         self.deadlines = Deadlines(body_seconds)
@@ -105,13 +120,14 @@ class Call:
         self._edge = edge
         self._operation = operation
         self._name = operation.name
+        self._lane = edge.gate.lane(operation.scope)
         self._decoder = Decoder(operation.request, operation.path)
-        self._has_body = operation.method != "GET" and bool(self._decoder.content.__struct_fields__)
+        self._takes_query = operation.method == "GET"
+        self._has_body = not self._takes_query and bool(self._decoder.content.__struct_fields__)
         self._inflight = edge.metrics.inflight(operation.name)
         self._is_batch = "items" in operation.request.__struct_fields__
         self._encode = encoders(operation.response)
-        self._tells_age = "cache_age_ms" in operation.response.__struct_fields__
-        self._tells_etag = "etag" in operation.response.__struct_fields__
+        self._tells = {"cache_age_ms", "etag"} & set(operation.response.__struct_fields__)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         edge = self._edge
@@ -128,21 +144,29 @@ class Call:
                 if edge.traffic.state == "draining":
                     raise _stopping()
                 caller = edge.checker.check(bearer(found), self._operation.scope, time.time())
-                tag = if_match(found) if self._operation.if_match else None
-                request = await self._request(scope, found, body)
-                context = Context(caller, corr_id, if_match=tag)
-                response = await self._operation.act(edge.kms, context, request)
-                content = self._encode[format_](response)
+                party = self._lane.enter(caller, large=self._is_batch)
+                try:
+                    edge.rates.charge(caller, 1, started)
+                    tag = if_match(found) if self._operation.if_match else None
+                    request = await self._request(scope, found, body)
+                    if self._is_batch and (items := len(request.items)):
+                        edge.metrics.batch(self._name, items)
+                        edge.rates.charge(caller, items - 1, time.perf_counter(), paid=1)
+                    context = Context(caller, corr_id, if_match=tag)
+                    response = await self._operation.act(edge.kms, context, request)
+                    content = self._encode[format_](response)
+                finally:
+                    self._lane.leave(party)
             except ClientGone:
                 raise
             except Exception as error:  # noqa: BLE001 - whatever it is becomes a coded answer, and ours are logged
                 refusal = edge.reporter.coded(error, corr_id, self._name)
-                self._count(context, refusal.code, time.perf_counter() - started)
+                self._count(context, refusal, time.perf_counter() - started)
                 await body.drain(edge.deadlines)
                 await answer_error(scope, send, format_, corr_id, refusal)
             else:
-                self._count(context, "ok", time.perf_counter() - started)
-                extra = self._extra(response)
+                self._count(context, None, time.perf_counter() - started)
+                extra = self._extra(response) if self._tells else ()
                 await answer(scope, send, self._operation.status, format_, corr_id, content, *extra)
         except ClientGone:
             edge.metrics.refused("disconnect")
@@ -153,27 +177,30 @@ class Call:
     def _extra(self, response: Any) -> list[tuple[bytes, bytes]]:
         """The headers that come from fields of the answer."""
         extra = []
-        if self._tells_age and response.cache_age_ms is not None:
+        if "cache_age_ms" in self._tells and response.cache_age_ms is not None:
             extra.append((b"x-kms-cache-age", b"%d" % response.cache_age_ms))
-        if self._tells_etag:
+        if "etag" in self._tells:
             extra.append((b"etag", entity_tag(response.etag)))
         return extra
 
-    def _count(self, context: Context | None, result: str, seconds: float) -> None:
+    def _count(self, context: Context | None, error: KmsError | None, seconds: float) -> None:
         """``seconds`` end before the answer is sent, so that a client who reads slowly does not count."""
         metrics = self._edge.metrics
+        result = "ok" if error is None else error.code
         if context is None:
             metrics.refused(result)
+        if isinstance(error, Refused) and error.limit:
+            metrics.reject(error.limit)
         alg = "none" if context is None else context.alg
         if context is None or not context.counted:
             metrics.done(self._name, alg, result)
         metrics.answered(self._name, alg, seconds)
 
-    async def _request(self, scope: Scope, found: dict[bytes, bytes], body: Body) -> msgspec.Struct:
+    async def _request(self, scope: Scope, found: dict[bytes, bytes], body: Body) -> Any:
         edge = self._edge
         query: bytes = scope["query_string"]
-        path: dict[str, str] = scope.get("path_params", {})
-        if self._operation.method != "GET":
+        path: dict[str, str] = scope.get("path_params", _NO_PARAMETERS)
+        if not self._takes_query:
             refuse_query(query)
         if not self._has_body:
             if await body.read(None, edge.deadlines, edge.body_bytes):
@@ -187,10 +214,7 @@ class Call:
         content = await body.read(headers.length, edge.deadlines, edge.body_bytes)
         if headers.gzip:
             content = await unpack(content)
-        request = self._decoder.body(headers.format, content, path)
-        if self._is_batch:
-            edge.metrics.batch(self._name, len(getattr(request, "items")))  # noqa: B009 - no Struct type says it
-        return request
+        return self._decoder.body(headers.format, content, path)
 
 
 async def answer(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
+from collections.abc import Collection
 from functools import lru_cache
 from typing import Literal, NamedTuple
 
@@ -30,9 +30,16 @@ TWICE = b"\x00"
 """Stands for a header that came more than once; no header value may hold this byte (RFC 9110 5.5)."""
 
 
-def gather(raw: Iterable[tuple[bytes, bytes]]) -> dict[bytes, bytes]:
-    """The headers that we use, by lower-case name; a repeated one becomes :data:`TWICE`, repeated Accept is joined."""
-    found: dict[bytes, bytes] = {}
+def gather(raw: Collection[tuple[bytes, bytes]]) -> dict[bytes, bytes]:
+    """The headers by lower-case name, as ASGI has them.
+
+    Where any came more than once there are only those that we use: a repeated one becomes :data:`TWICE`, repeated
+    Accept is joined.
+    """
+    found = dict(raw)
+    if len(found) == len(raw):
+        return found
+    found.clear()
     for name, value in raw:
         if name in _KNOWN:
             if name not in found:
@@ -62,7 +69,7 @@ def bearer(found: dict[bytes, bytes]) -> str:
         raise Unauthenticated("this call needs a token")
     scheme, _, token = value.partition(b" ")
     token = token.strip()
-    if scheme.lower() != b"bearer" or not token or not token.isascii():
+    if (scheme != b"Bearer" and scheme.lower() != b"bearer") or not token or not token.isascii():
         raise Unauthenticated("the Authorization header is not one bearer token")
     return token.decode("ascii")
 
