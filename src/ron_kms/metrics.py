@@ -14,7 +14,7 @@ from __future__ import annotations
 import os
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, Protocol, TypeVar
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, values
 from prometheus_client.mmap_dict import MmapedDict, mmap_key
@@ -103,6 +103,27 @@ class _Children(dict[tuple[str, ...], T]):
         return child
 
 
+class CacheCounts(Protocol):
+    """What the cache of keys tells of itself."""
+
+    @property
+    def hits(self) -> int: ...
+    @property
+    def misses(self) -> int: ...
+    @property
+    def stale(self) -> int: ...
+    @property
+    def failures(self) -> int: ...
+    @property
+    def entries(self) -> int: ...
+    @property
+    def bytes(self) -> int: ...
+    @property
+    def stale_ms(self) -> int: ...
+    @property
+    def age_ms(self) -> int: ...
+
+
 class Metrics:
     """The counters of one worker, with their labelled children kept at hand.
 
@@ -161,6 +182,39 @@ class Metrics:
             "Policies that were taken back to 'or' by the service itself",
             registry=self.registry,
         )
+        self._cache_counters = {
+            "hits": Counter("verify_cache_hit_total", "Look-ups of a key that needed no store", registry=self.registry),
+            "misses": Counter("verify_cache_miss_total", "Look-ups that read the store", registry=self.registry),
+            "stale": Counter(
+                "verify_cache_stale_total",
+                "Entries that were used and could not be refreshed within twice the TTL",
+                registry=self.registry,
+            ),
+            "failures": Counter(
+                "verify_cache_refresh_failed_total",
+                "Reads that were to refresh entries and failed",
+                registry=self.registry,
+            ),
+        }
+        self._cache_gauges = {
+            "entries": Gauge("verify_cache_size", "Entries kept", multiprocess_mode="livesum", registry=self.registry),
+            "bytes": Gauge(
+                "verify_cache_bytes", "Bytes that they take", multiprocess_mode="livesum", registry=self.registry
+            ),
+            "stale_ms": Gauge(
+                "verify_cache_stale_max_ms",
+                "cache_age_ms where it is more than twice the TTL, else 0",
+                multiprocess_mode="livemax",
+                registry=self.registry,
+            ),
+            "age_ms": Gauge(
+                "cache_age_ms",
+                "Age of the oldest entry that is used, older than the TTL and not refreshed; 0 where there is none",
+                multiprocess_mode="livemax",
+                registry=self.registry,
+            ),
+        }
+        self._cached: dict[str, int] = {}
         self._tenants: set[str] = set()
         self._ops_at = _Children(self._ops.labels)
         self._latency_at = _Children(self._latency.labels)
@@ -208,3 +262,12 @@ class Metrics:
     def rolled_back(self) -> None:
         """A tenant's policy was taken back."""
         self._pq_rollbacks.inc()
+
+    def cache(self, counts: CacheCounts) -> None:
+        """The cache of keys stands so; its counts only ever grow."""
+        for name, counter in self._cache_counters.items():
+            count = getattr(counts, name)
+            counter.inc(count - self._cached.get(name, 0))
+            self._cached[name] = count
+        for name, gauge in self._cache_gauges.items():
+            gauge.set(getattr(counts, name))

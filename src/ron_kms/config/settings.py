@@ -243,6 +243,35 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
             " disabled or revoked is so everywhere after this at most.",
         ),
     ] = 1000
+    verify_cache_max: Annotated[
+        int,
+        Knob(
+            Section.KEYS,
+            whole(1, 100_000_000),
+            "Versions of keys whose public part is kept in memory, by all workers together; each has its part.",
+            reloads=True,
+        ),
+    ] = 262_144
+    verify_cache_bytes: Annotated[
+        int,
+        Knob(
+            Section.KEYS,
+            whole(1 << 20, 1 << 40),
+            "Bytes that they may take, in all workers together; a hybrid version takes about 2.8 KiB in each worker"
+            " that uses it.",
+            reloads=True,
+        ),
+    ] = 128 << 20
+    verify_cache_ttl_ms: Annotated[
+        int,
+        Knob(
+            Section.KEYS,
+            whole(100, 86_400_000),
+            "Milliseconds. What is kept is read anew in the background when it is used after this, and not used after"
+            " twice as long; so while the store is away, verify goes on for at least this and at most twice as long.",
+            reloads=True,
+        ),
+    ] = 300_000
 
     pq_produce_hybrid: Annotated[
         bool,

@@ -34,11 +34,14 @@ def may_do_private(state: State) -> bool:
     return state == "enabled"
 
 
-def verify_refusal(key: Key, number: int, state: State) -> VerifyRefusal | None:
-    """Why this version verifies nothing, whatever the signature is; None where it does. Destroyed ones do."""
+def verify_refusal(minimum: int, number: int, state: State) -> VerifyRefusal | None:
+    """Why this version verifies nothing, whatever the signature is; None where it does. Destroyed ones do.
+
+    :param minimum: the key's minimum version for verifying.
+    """
     if state == "compromised":
         return "compromised"
-    return "below_minimum" if number < key.min_verify_version else None
+    return "below_minimum" if number < minimum else None
 
 
 def require_alive(key: Key) -> None:

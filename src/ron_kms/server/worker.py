@@ -27,6 +27,7 @@ from ron_kms.config import Settings, cores
 from ron_kms.engine.gate import Gate
 from ron_kms.engine.rates import Rates
 from ron_kms.errors import KmsError, StoreCorrupt
+from ron_kms.keys.directory import Bounds
 from ron_kms.metrics import Metrics, use_slot
 from ron_kms.model import Policy
 from ron_kms.policy.pq import phase_named
@@ -121,6 +122,7 @@ class _Worker:
                 freshness_ms=settings.freshness_ms,
                 policy=policy_of(settings),
                 recent=RecentCounter(self._begin.metrics / f"{self._begin.slot}.recent"),
+                cache=bounds_of(settings),
             )
             app = create_app(
                 OPERATIONS,
@@ -171,7 +173,11 @@ class _Worker:
         def rates(settings: Settings) -> Apply:
             return partial(app.rates.apply, rate_limits(settings))
 
+        def cache(settings: Settings) -> Apply:
+            return partial(kms.use_cache, bounds_of(settings))
+
         self._reloads.on("log_level", log_level)
+        self._reloads.on("verify_cache_max verify_cache_bytes verify_cache_ttl_ms", cache)
         self._reloads.on("pq_produce_hybrid pq_verify_mode pq_rollout_percent pq_rollback_window", policy)
         self._reloads.on("max_connections idle_seconds request_seconds response_seconds", limits)
         self._reloads.on(
@@ -235,6 +241,7 @@ class _Worker:
                 "store_intact": not kms.watcher.corrupt,
                 "rng_ok": rng.works(),
                 "clock_ok": self._clock.is_sane(),
+                "verify_cache_ok": kms.tend(),
                 "pq_policy_ok": policies_stand,
             }
             self._tell(control.Report(ready, app.traffic.inflight, server.connections, usage()))
@@ -250,6 +257,15 @@ def policy_of(settings: Settings) -> PolicySettings:
     """What the settings say about the way to post-quantum signatures."""
     phase = phase_named(produce_hybrid=settings.pq_produce_hybrid, mode=settings.pq_verify_mode)
     return PolicySettings(Policy(phase, settings.pq_rollout_percent), settings.pq_rollback_window)
+
+
+def bounds_of(settings: Settings) -> Bounds:
+    """One worker's part of the cache of keys."""
+    return Bounds(
+        entries=max(1, settings.verify_cache_max // settings.workers),
+        bytes=settings.verify_cache_bytes // settings.workers,
+        ttl=settings.verify_cache_ttl_ms / 1000,
+    )
 
 
 def limits_of(settings: Settings) -> Limits:

@@ -9,7 +9,6 @@ item whose key was changed between the two is looked up once more.
 
 from __future__ import annotations
 
-import time
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -28,6 +27,7 @@ from ron_kms.service.operation import Context
 from ron_kms.service.schema import does_not_open, no_such_key
 from ron_kms.store.database import Connection
 from ron_kms.store.keys import load_version
+from ron_kms.store.refresh import boottime
 
 
 class Item(Protocol):
@@ -154,7 +154,7 @@ class Verb(Generic[ItemT, Prepared, Result]):
     async def _attempt(
         self, kms: Kms, context: Context, items: Sequence[ItemT], default: str | UnsetType
     ) -> tuple[list[Work[Prepared] | KmsError], list[Result | KmsError]]:
-        started = time.monotonic()
+        started = boottime()
         kids = [attempt(self._named, context.caller, item, default) for item in items]
         entries = await self._entries(kms, [kid for kid in kids if isinstance(kid, Kid)])
         policies = await self._policies(kms, kids)
@@ -178,8 +178,7 @@ class Verb(Generic[ItemT, Prepared, Result]):
             return self.run(works)
         kms.watcher.require()
         current = [
-            not any(kms.horizon.outdated(used.kid.uuid, used.seen) for used in (work.entry, *self.also(work.prepared)))
-            for work in works
+            all(kms.directory.current(used) for used in (work.entry, *self.also(work.prepared))) for work in works
         ]
         if all(current):
             return self.run(works)

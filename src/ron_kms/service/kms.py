@@ -8,7 +8,7 @@ from typing import NamedTuple, Self
 from ron_kms.custody.core import Custodian
 from ron_kms.engine.costs import Cost
 from ron_kms.engine.queue import CryptoQueue
-from ron_kms.keys.directory import Directory, Wait
+from ron_kms.keys.directory import Bounds, Directory, Wait
 from ron_kms.keys.freshness import Watcher
 from ron_kms.metrics import Metrics
 from ron_kms.model import Kid, Policy
@@ -58,6 +58,7 @@ class Kms:
         patient: bool,
         policy: PolicySettings,
         recent: RecentCounter,
+        cache: Bounds,
         issuer: Issuer,
     ) -> None:
         self.database = database
@@ -70,8 +71,8 @@ class Kms:
         self.wait = wait
         self.costs = costs
         self.patient = patient
-        self.directory = Directory(database, rows, wait, horizon)
-        self.policies = Policies(database, rows, wait, policy.default, _teller(metrics))
+        self.directory = Directory(database, rows, wait, horizon, cache)
+        self.policies = Policies(database, rows, wait, policy.default, _teller(metrics), ttl=cache.ttl)
         self.recent = recent
         self.issuer = issuer
         self.use_policy(policy)
@@ -81,6 +82,20 @@ class Kms:
         self.rollback_seconds = policy.rollback_seconds
         self.policies.replace_default(policy.default)
         self.metrics.policy("*", policy.default.phase, policy.default.rollout_percent)
+
+    def use_cache(self, bounds: Bounds) -> None:
+        """From now on these hold for what is kept of keys and policies."""
+        self.directory.use(bounds)
+        self.policies.ttl = bounds.ttl
+
+    def tend(self) -> bool:
+        """For once or twice a second, on the event loop: look after the caches and publish their counts.
+
+        :returns: whether they are kept up: what is due can be read, and nothing in use is older than twice the TTL.
+        """
+        counts = self.directory.tend()
+        self.metrics.cache(counts)
+        return self.policies.tend() and counts.kept_up
 
     async def require_fresh(self) -> None:
         """For the beginning of private operations.

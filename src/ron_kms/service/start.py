@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from ron_kms.custody.core import Custodian
 from ron_kms.engine.costs import measure
 from ron_kms.engine.queue import CryptoQueue
-from ron_kms.keys.directory import Wait
+from ron_kms.keys.directory import Bounds, Wait
 from ron_kms.keys.freshness import BOUND_MS, Watcher
 from ron_kms.metrics import Metrics
 from ron_kms.policy.cache import Policies
@@ -31,6 +31,7 @@ def start(
     freshness_ms: int = BOUND_MS,
     policy: PolicySettings = POLICY,
     recent: RecentCounter | None = None,
+    cache: Bounds | None = None,
 ) -> Kms:
     """Put the floors together for one process; the service takes the store over and closes it.
 
@@ -39,6 +40,7 @@ def start(
     :param freshness_ms: how long ago the store may have been looked at for a private operation to be done.
     :param policy: for tenants without a policy of their own.
     :param recent: counts what later phases would refuse; one for this process alone by default.
+    :param cache: how much is kept of keys, and for how long.
     :raises ConfigurationError: too little memory can be locked.
     :raises StoreUnavailable, StoreCorrupt: the store's changes cannot be looked at.
     """
@@ -59,6 +61,7 @@ def start(
         patient=threads == 0,
         policy=policy,
         recent=RecentCounter() if recent is None else recent,
+        cache=Bounds() if cache is None else cache,
         issuer=Issuer(store, watcher),
     )
     _watch_policies(watcher, kms.policies)
@@ -77,5 +80,7 @@ def _watch_keys(watcher: Watcher, horizon: Horizon, custodian: Custodian) -> Non
             horizon.note(uuid, change.n)
             uuids.add(uuid)
         custodian.forget(uuids)
+        if changed:
+            horizon.catch_up(changed[-1].n)
 
     watcher.on("key", apply)

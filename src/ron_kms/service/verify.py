@@ -157,7 +157,7 @@ def _prepare(item: VerifyItem, entry: Entry) -> _Claim:
         signed_message(entry, item.digest, item.message),
         item.sigs,
         asked(item.policy),
-        verify_refusal(entry.key, entry.kid.version or 0, entry.state),
+        verify_refusal(entry.key.min_verify_version, entry.kid.version or 0, entry.state),
     )
 
 

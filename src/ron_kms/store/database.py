@@ -61,7 +61,7 @@ class Database:
             threading.Thread(target=self._writer.serve, args=(self._writes,), name="ron-kms-writer", daemon=True),
             *(
                 threading.Thread(
-                    target=_serve_reads, args=(Reader(reading), self._reads), name="ron-kms-reader", daemon=True
+                    target=_serve_reads, args=(self._placed(reading), self._reads), name="ron-kms-reader", daemon=True
                 )
                 for _ in range(readers)
             ),
@@ -87,12 +87,11 @@ class Database:
         return self._submit(self._writes, job)
 
     def reader(self) -> Reader:
-        """A connection for a thread that must not wait behind the jobs of others; the thread closes it itself.
+        """A connection for a thread that must not wait behind the jobs of others; the thread closes it itself."""
+        return self._placed(make_engine(self._path, writing=False))
 
-        It also sees to it that the file it reads is still the store's: one that was moved away or replaced while it was
-        open could be read on for ever, with nobody else writing to it.
-        """
-        return Reader(make_engine(self._path, writing=False), partial(_verify_place, self._path, self._file))
+    def _placed(self, engine: Engine) -> Reader:
+        return Reader(engine, partial(_verify_place, self._path, self._file))
 
     def purge(self) -> Future[None]:
         """Let nothing that was overwritten or deleted be found on the disk any more; done once the log is empty.
@@ -159,7 +158,9 @@ class _Thread:
 class Reader(_Thread):
     """Reads on the thread that calls it, always the same one.
 
-    :param before: looked at before every read; what it raises is the read's.
+    :param before: looked at before every read; what it raises is the read's. So it is seen that the file is still the
+        store's: one that was moved away or replaced while it was open could be read on for ever, with nobody else
+        writing to it.
     """
 
     def __init__(self, engine: Engine, before: Callable[[], None] | None = None) -> None:
@@ -277,7 +278,7 @@ def _identity(path: Path) -> tuple[int, int] | None:
 
 
 def _verify_place(path: Path, file: tuple[int, int] | None) -> None:
-    if file is None or _identity(path) != file:
+    if file is not None and _identity(path) != file:
         raise StoreUnavailable(
             "the store's file is not where it was opened",
             hint="Put it back, or start ron-kms anew over the file that is there now.",
