@@ -11,7 +11,7 @@ help: ## list the targets
 
 run: ## start the service on this machine, with its data in ./.ron-kms
 	@scripts/setup.sh run
-	@KMS_DATA_DIR=$${KMS_DATA_DIR:-./.ron-kms} exec $(BIN)/ron-kms serve
+	@case "$$KMS_AMNESIA" in ""|0|false|no) export KMS_DATA_DIR="$${KMS_DATA_DIR:-./.ron-kms}";; esac; exec $(BIN)/ron-kms serve
 
 test: ## run all tests (TESTS=tests/core for a part)
 	@scripts/setup.sh dev

@@ -39,6 +39,7 @@ missing_packages() {
     if [ "$stage" = dev ]; then
         have cc && has_header sodium.h || echo libsodium-dev
         have h2load || echo nghttp2-client
+        have strace || echo strace
     fi
 }
 

@@ -90,8 +90,8 @@ def test_all_faults_at_once_and_no_value_repeated(tmp_path: Path) -> None:
 
 
 def test_unknown_environment_names_are_warned_of() -> None:
-    assert config.load({}, {"KMS_AMNESIA": "1", "PATH": "/bin"}).warnings == [
-        "KMS_AMNESIA is not a setting of this version and changes nothing"
+    assert config.load({}, {"KMS_NO_SUCH_THING": "1", "PATH": "/bin"}).warnings == [
+        "KMS_NO_SUCH_THING is not a setting of this version and changes nothing"
     ]
 
 

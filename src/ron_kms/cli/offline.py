@@ -36,8 +36,11 @@ def with_settings(*names: str) -> Callable[[F], F]:
 
 
 def settings_of(flags: dict[str, Any]) -> Settings:
-    """:raises ConfigurationError: with all faults at once."""
-    return load(flags, os.environ).settings
+    """:raises ConfigurationError: with all faults at once; or there is nothing to work on."""
+    settings = load(flags, os.environ).settings
+    if settings.amnesia:
+        raise ConfigurationError("amnesia is set, and a service in amnesia leaves nothing that this could work on")
+    return settings
 
 
 @contextmanager

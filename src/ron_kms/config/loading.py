@@ -10,6 +10,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from ron_kms.config.amnesia import forget
 from ron_kms.config.checks import contradictions
 from ron_kms.config.settings import Settings
 from ron_kms.config.table import CONFIG_ENV, DEFINITIONS
@@ -45,8 +46,12 @@ def load(flags: Mapping[str, Any], environ: Mapping[str, str]) -> Loaded:
             reading.take(definition.name, flags[definition.name], definition.flag, "flag")
     known = {definition.env for definition in DEFINITIONS} | {CONFIG_ENV}
     strange = sorted(name for name in environ if name.startswith("KMS_") and name not in known)
+    faults = reading.faults
     settings = Settings(**reading.values)
-    faults = [*reading.faults, *contradictions(settings)]
+    if settings.amnesia:
+        faults += forget(reading.values, reading.sources, settings.http_addr)
+        settings = Settings(**reading.values)
+    faults += contradictions(settings)
     if faults:
         raise ConfigurationError(
             faults[0] if len(faults) == 1 else "\n  ".join([f"{len(faults)} settings are wrong:", *faults]),

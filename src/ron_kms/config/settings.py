@@ -68,6 +68,16 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
         ),
     ] = None
 
+    amnesia: Annotated[
+        bool,
+        Knob(
+            Section.DATA,
+            SWITCH,
+            "Write nothing to disk: the root key is in guarded memory only, the store and all files are in a folder in"
+            " /dev/shm that goes when the service stops. One worker; no data folder, store or seal may be given.",
+        ),
+    ] = False
+
     http_addr: Annotated[
         Address, Knob(Section.ADDRESSES, ADDRESS, "Where the API listens. Port 0 takes any free port.")
     ] = Address("127.0.0.1", 9446)

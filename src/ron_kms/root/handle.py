@@ -65,6 +65,11 @@ class RootKey:
         self._secret = secret
 
     @classmethod
+    def generate(cls) -> RootKey:
+        """A new one, which rests nowhere yet."""
+        return cls(SecretKey.generate())
+
+    @classmethod
     def receive(cls, fd: int) -> RootKey:
         """Take the root from an inherited socket, straight into guarded memory.
 

@@ -11,21 +11,23 @@ from blake3 import blake3
 EXAMPLE = "Hello, ron-kms!"
 
 
-def ready_text(*, api: str, operator: str, token: Path, ca: Path | None) -> str:
+def ready_text(*, api: str, operator: str, token: Path, ca: Path | None, amnesia: bool) -> str:
     """The whole text.
 
     :param api: URL of the API.
     :param ca: the certificate to trust, for TLS.
+    :param amnesia: whether nothing outlives the service.
     """
     digest = base64.b64encode(blake3(EXAMPLE.encode()).digest()).decode("ascii")
     protocol = f"--http2 --cacert {shlex.quote(str(ca))}" if ca else "--http2-prior-knowledge"
     auth = f'-H "Authorization: Bearer $(cat {shlex.quote(str(token))})"'
     call = f'curl -sS {protocol} {auth} \\\n  -H "Content-Type: application/json"'
     create = '{"tenant": "demo", "purpose": "first", "use": "sign", "suite": "hybrid"}'
+    forgets = f" It keeps nothing: all is in {token.parent} and ends with it." if amnesia else ""
     kid = """$(echo "$KEY" | sed 's/.*"kid":"\\([^"]*\\)".*/\\1/')"""
     sigs = """$(echo "$SIGNED" | sed 's/^{//')"""
     return f"""\
-ron-kms is ready.
+ron-kms is ready.{forgets}
   API       {api}   (documentation at {api}/docs)
   operator  {operator}   (/healthz /readyz /metrics /version)
   token     the administrator's is in {token}

@@ -14,7 +14,7 @@ from ron_kms.errors import ConfigurationError
 
 TOKEN = "admin.token"  # noqa: S105 - a file's name
 ENDPOINTS = "endpoints.json"
-_LOCK = "lock"
+LOCK = "lock"
 
 
 class DataDirectory:
@@ -28,7 +28,7 @@ class DataDirectory:
         try:
             path.mkdir(mode=0o700, parents=True, exist_ok=True)
             self._claim_for_owner()
-            self._lock = os.open(path / _LOCK, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
+            self._lock = os.open(path / LOCK, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
         except OSError as error:
             raise ConfigurationError(f"the data folder {path} cannot be used: {error.strerror}") from None
         try:

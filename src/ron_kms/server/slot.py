@@ -168,7 +168,7 @@ class Slot:
             pass_fds=fds,
             stdin=subprocess.DEVNULL,
             stdout=subprocess.DEVNULL,
-            env=_environment(os.environ),
+            env=_environment(os.environ, self._settings),
             process_group=0,  # Ctrl-C is for the supervisor, which passes it on
         )
 
@@ -204,9 +204,10 @@ class _Offer(NamedTuple):
     answer: asyncio.Future[str]
 
 
-def _environment(environ: Mapping[str, str]) -> dict[str, str]:
+def _environment(environ: Mapping[str, str], settings: Settings) -> dict[str, str]:
     """The supervisor's, without the settings: those come over the control socket, checked."""
-    return {name: value for name, value in environ.items() if not name.startswith("KMS_")}
+    kept = {name: value for name, value in environ.items() if not name.startswith("KMS_")}
+    return {**kept, "PYTHONDONTWRITEBYTECODE": "1"} if settings.amnesia else kept
 
 
 def _exit_of(process: subprocess.Popen[bytes]) -> asyncio.Future[int]:

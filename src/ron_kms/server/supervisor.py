@@ -10,6 +10,7 @@ import contextlib
 import os
 import signal
 import socket
+import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -22,6 +23,7 @@ from ron_kms.config import Address, Loaded, Settings
 from ron_kms.errors import ConfigurationError
 from ron_kms.root.handle import RootKey
 from ron_kms.server import logs
+from ron_kms.server.amnesia import folder_of
 from ron_kms.server.banner import ready_text
 from ron_kms.server.data_dir import TOKEN, DataDirectory
 from ron_kms.server.exposition import Exposition
@@ -37,7 +39,7 @@ from ron_kms.server.slot import Slot
 from ron_kms.server.sockets import bind, port_of
 from ron_kms.server.tls import make_context
 from ron_kms.server.tokens import first_token
-from ron_kms.store.bootstrap import Store, attach, prepare
+from ron_kms.store.bootstrap import Store, attach, prepare, prepare_in_memory
 
 _LEAVE_SECONDS = 1.5
 """For workers to end after their drain, before they are killed."""
@@ -63,11 +65,13 @@ def run(loaded: Loaded, read: Callable[[], Loaded]) -> int:
         log.warning(warning)
     make_context(settings)
     bound_open_files(settings.max_connections)
-    with DataDirectory(settings.data_dir) as directory:
+    if settings.amnesia:
+        sys.dont_write_bytecode = True
+    with folder_of(settings.data_dir, amnesia=settings.amnesia) as directory:
         # The addresses first: a start that fails for them must leave nothing behind.
         listeners = bind(settings.http_addr, settings.workers, "http_addr")
         operator = bind(settings.operator_addr, 1, "operator_addr")
-        root = prepare(settings.store_url, settings.seal, settings.passphrase_file)
+        root = _prepare(settings)
         try:
             store = attach(settings.store_url, root, readers=1)
             keeper = Keeper(store, directory)
@@ -84,6 +88,12 @@ def run(loaded: Loaded, read: Callable[[], Loaded]) -> int:
                 store.close()
         finally:
             root.release()
+
+
+def _prepare(settings: Settings) -> RootKey:
+    if settings.amnesia:
+        return prepare_in_memory(settings.store_url)
+    return prepare(settings.store_url, settings.seal, settings.passphrase_file)
 
 
 def _mint_first_token(store: Store, directory: DataDirectory) -> None:
@@ -216,13 +226,21 @@ class _Supervisor:
                 "workers": len(self._slots),
             }
         )
-        log.info("ready", http=str(api), operator=str(operator), workers=len(self._slots), tls=self._settings.tls)
+        log.info(
+            "ready",
+            http=str(api),
+            operator=str(operator),
+            workers=len(self._slots),
+            tls=self._settings.tls,
+            amnesia=self._settings.amnesia,
+        )
         _print(
             ready_text(
                 api=f"{scheme}://{api.reachable}",
                 operator=f"http://{operator.reachable}",
                 token=self._directory.path / TOKEN,
                 ca=self._settings.tls_cert,
+                amnesia=self._settings.amnesia,
             )
         )
 

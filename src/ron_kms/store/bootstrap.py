@@ -70,12 +70,29 @@ def prepare(url: str, seal: str, passphrase_file: Path | None = None) -> RootKey
         root = root or place.create()
         try:
             if row is None:
-                claim(connection, root, place)
+                claim(connection, root, place.name)
                 row = root_row(connection)
             unlock(row, root, str(place)).release()
         except BaseException:
             root.release()
             raise
+    return root
+
+
+def prepare_in_memory(url: str) -> RootKey:
+    """Make a store whose root key is nowhere but in the memory that is returned, so that it ends with this process.
+
+    :param url: ``sqlite:///<path>`` of no file yet, on a file system that is memory.
+    :raises ConfigurationError, StoreUnavailable: it cannot be made.
+    """
+    migrate(url)
+    root = RootKey.generate()
+    try:
+        with transaction(database_path(url)) as connection:
+            claim(connection, root, "memory")
+    except BaseException:
+        root.release()
+        raise
     return root
 
 

@@ -38,14 +38,14 @@ def root_row(connection: Connection) -> Sequence[Any] | None:
     return None
 
 
-def claim(connection: Connection, root: RootKey, place: Seal) -> None:
-    """Give a new store its key, wrapped by the root."""
+def claim(connection: Connection, root: RootKey, seal: str) -> None:
+    """Give a new store its key, wrapped by the root, which rests in a seal of this name."""
     keys = StoreKeys.generate()
     try:
         values = {
             "slot": 1,
             "root_id": root.id,
-            "seal": place.name,
+            "seal": seal,
             "format": _FORMAT,
             "wrapped": root.wrap(keys),
             "created": datetime.now(UTC),

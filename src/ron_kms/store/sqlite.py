@@ -30,6 +30,7 @@ _SETTINGS = (
     "PRAGMA synchronous = FULL",  # a commit survives a power cut
     "PRAGMA secure_delete = ON",  # what is deleted is overwritten
     "PRAGMA foreign_keys = ON",
+    "PRAGMA temp_store = MEMORY",  # no file outside of the store's folder
     "PRAGMA trusted_schema = OFF",  # a schema edited by others cannot call functions
     "PRAGMA cell_size_check = ON",  # a damaged page is noticed before it is used
 )
