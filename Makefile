@@ -17,9 +17,10 @@ test: ## run all tests (TESTS=tests/core for a part)
 	@scripts/setup.sh dev
 	@$(BIN)/python -m pytest -n 2 $(TESTS)
 
-test-long: ## run the same tests at full counts
+test-long: ## run the same tests at full counts, those of the whole service on Granian too
 	@scripts/setup.sh dev
 	@RON_KMS_TEST_LONG=1 $(BIN)/python -m pytest -n 2 $(TESTS)
+	@RON_KMS_TEST_LONG=1 RON_KMS_TEST_SERVER=granian $(BIN)/python -m pytest -n 2 tests/e2e tests/server/test_processes.py
 
 check: ## lint, formatting, types, and the shape of the house
 	@scripts/setup.sh dev

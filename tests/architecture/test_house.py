@@ -40,6 +40,7 @@ LIBRARIES = {
     "hypercorn": {"server"},
     "uvloop": {"server"},
     "h2": {"server"},
+    "granian": {"server"},
     "prometheus_client": {"metrics", "server"},
     "click": {"cli"},
 }

@@ -75,7 +75,7 @@ def test_explain_by_any_name(key: str) -> None:
         "section": "Connections",
         "used_in": told["used_in"],
     }
-    assert "server/worker.py" in told["used_in"]
+    assert "server/serving.py" in told["used_in"]
     assert "KMS_IDLE_SECONDS" in _run("explain", key).output
 
 

@@ -12,6 +12,7 @@ import time
 from pathlib import Path
 from typing import Any, Self
 
+from tests.counts import SERVER
 from tests.e2e.wire import Client
 
 COMMAND = [str(Path(sys.executable).with_name("ron-kms")), "serve"]
@@ -28,7 +29,7 @@ class Service:
         self.log = data_dir.with_suffix(".log")
         addresses = {"http_addr": "127.0.0.1:0", "operator_addr": "127.0.0.1:0"}
         # Freshness has tests of its own; a machine that runs many tests may stall for a second.
-        self._settings = {"workers": 1, "freshness_ms": 10_000, **addresses, **settings}
+        self._settings = {"workers": 1, "server": SERVER, "freshness_ms": 10_000, **addresses, **settings}
         self._process: subprocess.Popen[bytes] | None = None
 
     def __enter__(self) -> Self:

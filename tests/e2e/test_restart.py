@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import signal
 import threading
@@ -10,6 +11,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import h2.exceptions
 import httpx
 import pytest
 
@@ -140,8 +142,9 @@ def test_a_stop_refuses_new_requests_and_finishes_the_one_it_has(data_dir: Path)
         while late.status == 200 and time.monotonic() < deadline:
             late = client.get("keys")
         assert (late.status, late.code, late.headers["retry-after"]) == (503, "ShuttingDown", "1")
-        with pytest.raises(httpx.ConnectError):
-            service.client().get("keys")
+        # Hypercorn closes its sockets at once, Granian when the requests in flight are done.
+        with service.client() as new, contextlib.suppress(httpx.ConnectError):
+            assert new.get("keys").code == "ShuttingDown"
         more.set()
         thread.join(10)
         assert service.stop() == 0
@@ -162,7 +165,7 @@ def test_a_stop_finishes_what_is_in_flight(data_dir: Path, workers: int) -> None
                 late = stopping.is_set()
                 try:
                     answer = client.post("sign:batch", kid=kid, items=items)
-                except httpx.TransportError:
+                except (httpx.TransportError, h2.exceptions.ProtocolError):  # the latter for a PING behind a GOAWAY
                     outcomes.append("closed" if late or stopping.is_set() else "lost")
                     return
                 if answer.status != 200:

@@ -14,6 +14,7 @@ from typing import Any, Self
 import h2.config
 import h2.connection
 import h2.events
+import h2.exceptions
 import uvloop
 
 from ron_kms.server.guards.limits import Limits
@@ -159,8 +160,15 @@ class Client:
         if not data:
             self.closed = True
             return False
-        for event in self.h2.receive_data(data):
-            self._note(event)
+        try:
+            for event in self.h2.receive_data(data):
+                self._note(event)
+        except h2.exceptions.ProtocolError as error:
+            if "RECV_PING in state ConnectionState.CLOSED" not in str(error):
+                raise
+            # A PING behind a GOAWAY (RFC 9113, 6.8), which h2 takes for the end.
+            self.goaway, self.closed = 0, True
+            return False
         with contextlib.suppress(OSError):
             self.flush()
         return True

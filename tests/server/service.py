@@ -16,6 +16,8 @@ from typing import Any
 import httpx
 import psutil
 
+from tests.counts import SERVER
+
 DIGEST = "E5rDicao8w/G1ngXjluE8fLAw8FJge9WaaMSgbxfoeA="
 
 
@@ -41,7 +43,7 @@ def environment(data_dir: Path, **settings: str) -> dict[str, str]:
     kept = {name: value for name, value in os.environ.items() if not name.startswith("KMS_")}
     addresses = {"KMS_HTTP_ADDR": "127.0.0.1:0", "KMS_OPERATOR_ADDR": "127.0.0.1:0", "KMS_DATA_DIR": str(data_dir)}
     # Freshness has tests of its own; a machine that runs many tests may stall for a second.
-    patience = {"KMS_FRESHNESS_MS": "10000"}
+    patience = {"KMS_FRESHNESS_MS": "10000", "KMS_SERVER": SERVER}
     return {**kept, **addresses, **patience, **{f"KMS_{name.upper()}": value for name, value in settings.items()}}
 
 
@@ -90,10 +92,8 @@ class Service:
         """By prior knowledge of HTTP/2, as the administrator."""
         return httpx.Client(
             base_url=f"{self.endpoints['http']}/v1/kms",
-            http1=False,
-            http2=True,
             headers={"authorization": f"Bearer {self.token}"},
-            **{"timeout": 10, **options},
+            **{"http1": False, "http2": True, "timeout": 10, **options},
         )
 
     def log(self) -> list[dict[str, Any]]:

@@ -15,6 +15,7 @@ SEEN = {
     "h11": "0.16.0",
     "hpack": "4.2.0",
     "hyperframe": "6.1.0",
+    "granian": "2.8.7",
 }
 
 DIGESTS = {
@@ -27,11 +28,13 @@ DIGESTS = {
     "hypercorn.protocol.events": "d22d1846c7821b3f",
     "h2.connection": "8283e14ad0875ecd",
     "hpack.hpack": "4ab14aab1a856cee",
+    "granian._futures": "234807a154d089e2",
+    "granian.server.embed": "abd0b8b8cb752a09",
     "h2.frame_buffer": "37febf771e389290",
 }
 
 _ADVICE = (
-    "{name} has changed: read it again next to src/ron_kms/server/guards/, run tests/server with "
+    "{name} has changed: read it again next to src/ron_kms/server/guards/ or granian/, run tests/server with "
     "RON_KMS_TEST_LONG=1, then write down here what was seen."
 )
 

@@ -122,6 +122,14 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     workers: Annotated[int, Knob(Section.PROCESSES, whole(1, 256), "Worker processes.", "one for each core")] = (
         msgspec.field(default_factory=cores)
     )
+    server: Annotated[
+        str,
+        Knob(
+            Section.PROCESSES,
+            one_of("hypercorn", "granian"),
+            "What speaks HTTP in front of the API; Granian is the extra `ron-kms[granian]`.",
+        ),
+    ] = "hypercorn"
     debug_dumpable: Annotated[
         bool,
         Knob(

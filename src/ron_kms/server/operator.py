@@ -4,9 +4,10 @@ worker anything and touches no store."""
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import platform
 from collections.abc import Awaitable, Callable, MutableMapping
-from importlib.metadata import version
+from importlib.metadata import PackageNotFoundError, version
 from typing import Any
 
 import msgspec
@@ -31,12 +32,13 @@ class Operator:
 
     :param readiness: judges the service now.
     :param exposition: makes the page of metrics.
+    :param server: what the API is served by.
     """
 
-    def __init__(self, readiness: Callable[[], Readiness], exposition: Exposition) -> None:
+    def __init__(self, readiness: Callable[[], Readiness], exposition: Exposition, server: str) -> None:
         self._readiness = readiness
         self._metrics = exposition
-        self._version = msgspec.json.encode(versions())
+        self._version = msgspec.json.encode({**versions(), "server": server})
         self._pages: dict[str, Callable[[], Awaitable[Reply]]] = {
             "/healthz": self._healthz,
             "/readyz": self._readyz,
@@ -76,7 +78,10 @@ class Operator:
 
 
 def versions() -> dict[str, str]:
-    """What runs here, by name."""
+    """What is installed here, by name; what is an extra, where it is."""
+    extras = {}
+    with contextlib.suppress(PackageNotFoundError):
+        extras["granian"] = version("granian")
     return {
         "ron_kms": version("ron-kms"),
         "liboqs": _core.liboqs_version(),
@@ -84,6 +89,7 @@ def versions() -> dict[str, str]:
         "sqlite": engine.sqlite.sqlite_version,  # type: ignore[attr-defined]
         "python": platform.python_version(),
         "hypercorn": version("hypercorn"),
+        **extras,
     }
 
 

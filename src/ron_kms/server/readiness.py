@@ -46,11 +46,19 @@ class ConfigState(msgspec.Struct, frozen=True):
     """Those that differ in their sources and need a restart."""
 
 
+class Front(msgspec.Struct, frozen=True):
+    """What clients of the API speak to; it does not change while the service runs."""
+
+    server: str
+    tls: bool
+
+
 class Snapshot(msgspec.Struct, frozen=True):
     """What readiness was judged from, and which suites this machine cannot compute."""
 
     workers: list[WorkerState]
     config: ConfigState
+    server: str
     tls: bool
     unavailable_suites: list[str]
 
@@ -89,7 +97,7 @@ class Heard(msgspec.Struct):
 
 
 def judge(
-    workers: Sequence[Heard], *, tls: bool, stopping: bool, now: float, config: ConfigState | None = None
+    workers: Sequence[Heard], *, front: Front, stopping: bool, now: float, config: ConfigState | None = None
 ) -> Readiness:
     """The state of the whole service."""
     reports = [worker.fresh(now) for worker in workers]
@@ -119,5 +127,11 @@ def judge(
         missing=missing,
         degraded=[] if missing else degraded,
         retry_after=0 if not missing else 1,
-        snapshot=Snapshot(states, config, tls, [suite.name for suite in SUITES.values() if not suite.available]),
+        snapshot=Snapshot(
+            states,
+            config,
+            front.server,
+            front.tls,
+            [suite.name for suite in SUITES.values() if not suite.available],
+        ),
     )

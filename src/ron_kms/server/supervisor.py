@@ -33,11 +33,11 @@ from ron_kms.server.high_water import Keeper
 from ron_kms.server.metrics_dir import MetricsDirectory
 from ron_kms.server.open_files import bound_open_files
 from ron_kms.server.operator import Operator
-from ron_kms.server.readiness import Readiness, judge
+from ron_kms.server.readiness import Front, Readiness, judge
 from ron_kms.server.reload import Reloader
+from ron_kms.server.serving import check_server
 from ron_kms.server.slot import Slot
 from ron_kms.server.sockets import bind, port_of
-from ron_kms.server.tls import make_context
 from ron_kms.server.tokens import first_token
 from ron_kms.store.bootstrap import Store, attach, prepare, prepare_in_memory
 
@@ -63,7 +63,7 @@ def run(loaded: Loaded, read: Callable[[], Loaded]) -> int:
     logs.configure(settings.log_level)
     for warning in warnings:
         log.warning(warning)
-    make_context(settings)
+    check_server(settings)
     bound_open_files(settings.max_connections)
     if settings.amnesia:
         sys.dont_write_bytecode = True
@@ -141,7 +141,8 @@ class _Supervisor:
             for number, listener in enumerate(listeners)
         ]
         exposition = Exposition(self._metrics, self.readiness, lambda: [slot.heard for slot in self._slots])
-        server = Server(Operator(self.readiness, exposition), Limits(connections=_OPERATOR_CONNECTIONS, streams=16))
+        application = Operator(self.readiness, exposition, self._settings.server)
+        server = Server(application, Limits(connections=_OPERATOR_CONNECTIONS, streams=16))
         await server.start(*operator_sockets)
         keepers = [asyncio.create_task(slot.keep()) for slot in self._slots]
         mark = asyncio.create_task(self._keeper.keep())
@@ -170,8 +171,8 @@ class _Supervisor:
     def readiness(self) -> Readiness:
         return judge(
             [slot.heard for slot in self._slots],
-            tls=self._settings.tls,
             config=self._reloader.state,
+            front=Front(self._settings.server, self._settings.tls),
             stopping=self._stopping.is_set(),
             now=time.monotonic(),
         )
@@ -233,6 +234,7 @@ class _Supervisor:
             workers=len(self._slots),
             tls=self._settings.tls,
             amnesia=self._settings.amnesia,
+            server=self._settings.server,
         )
         _print(
             ready_text(

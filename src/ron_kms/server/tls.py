@@ -3,9 +3,26 @@
 from __future__ import annotations
 
 import ssl
+from pathlib import Path
+from typing import NamedTuple
 
 from ron_kms.config import Settings
 from ron_kms.errors import ConfigurationError
+
+
+class Files(NamedTuple):
+    """Where certificate chain and key are, and the authorities of clients' certificates."""
+
+    cert: Path
+    key: Path
+    client_ca: Path | None
+
+
+def files_of(settings: Settings) -> Files | None:
+    """What a listener is to use, None for plain text."""
+    if settings.tls_cert is None or settings.tls_key is None:
+        return None
+    return Files(settings.tls_cert, settings.tls_key, settings.tls_client_ca)
 
 
 def make_context(settings: Settings) -> ssl.SSLContext | None:
@@ -13,19 +30,20 @@ def make_context(settings: Settings) -> ssl.SSLContext | None:
 
     :raises ConfigurationError: certificate, key or authorities cannot be used.
     """
-    if settings.tls_cert is None or settings.tls_key is None:
+    files = files_of(settings)
+    if files is None:
         return None
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     context.minimum_version = ssl.TLSVersion.TLSv1_3
     context.set_alpn_protocols(["h2", "http/1.1"])
     try:
         # An encrypted key would ask for its passphrase on the terminal.
-        context.load_cert_chain(settings.tls_cert, settings.tls_key, password=lambda: b"")
+        context.load_cert_chain(files.cert, files.key, password=lambda: b"")
     except OSError:
         raise ConfigurationError("tls_cert and tls_key cannot be read or do not belong together") from None
-    if settings.tls_client_ca is not None:
+    if files.client_ca is not None:
         try:
-            context.load_verify_locations(settings.tls_client_ca)
+            context.load_verify_locations(files.client_ca)
         except OSError:
             raise ConfigurationError("tls_client_ca cannot be read or holds no certificate") from None
         context.verify_mode = ssl.CERT_REQUIRED

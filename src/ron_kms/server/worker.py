@@ -1,4 +1,4 @@
-"""One worker process: root key from the control socket -> store -> service -> application -> Hypercorn.
+"""One worker process: root key from the control socket -> store -> service -> application -> server.
 
 Started by the supervisor as ``python -P -m ron_kms.server.worker <control> <listener> <pid>``: two inherited
 descriptors, and the supervisor's process id.
@@ -35,12 +35,10 @@ from ron_kms.policy.recent import RecentCounter
 from ron_kms.root.handle import RootKey
 from ron_kms.server import control, logs
 from ron_kms.server.admission import gate_limits, rate_limits
-from ron_kms.server.guards.limits import Limits
-from ron_kms.server.guards.serve import Server
 from ron_kms.server.open_files import bound_open_files
 from ron_kms.server.readiness import REPORT_SECONDS
 from ron_kms.server.reloads import Apply, Reloads, Turn
-from ron_kms.server.tls import make_context
+from ron_kms.server.serving import Serving, limits_of, make_server
 from ron_kms.server.usage import usage
 from ron_kms.service.due import JOBS
 from ron_kms.service.kms import Kms, PolicySettings
@@ -60,8 +58,9 @@ _GRACE_SECONDS = 1.0
 _LEASE_SECONDS = 0.25
 """For giving the lease of scheduled work back; otherwise it ends by itself."""
 
+_CLOSE_SECONDS = 0.25
+"""For connections, when the time of the drain is over."""
 _STEP_SECONDS = 2.0
-_ANSWER_SECONDS = 2.0
 _EPOCH = 1_767_225_600
 """2026-01-01: an earlier clock is wrong."""
 
@@ -133,7 +132,7 @@ class _Worker:
                 metrics=metrics,
                 body_seconds=settings.request_seconds,
             )
-            server = Server(app, limits_of(settings), make_context(settings))
+            server = make_server(app, settings)
             self._take_reloads(kms, app, server)
         except KmsError as error:
             self._tell(control.Failed(error.message, error.hint))
@@ -150,7 +149,7 @@ class _Worker:
             kms.close()
         return 0
 
-    def _take_reloads(self, kms: Kms, app: App, server: Server) -> None:
+    def _take_reloads(self, kms: Kms, app: App, server: Serving) -> None:
         """What SIGHUP may change here, and how."""
 
         def log_level(settings: Settings) -> Apply:
@@ -188,7 +187,7 @@ class _Worker:
         self._reloads.on("drain_seconds")
         self._reloads.complete()
 
-    async def _serve(self, kms: Kms, app: App, server: Server, listener: socket.socket) -> None:
+    async def _serve(self, kms: Kms, app: App, server: Serving, listener: socket.socket) -> None:
         loop = asyncio.get_running_loop()
         loop.set_exception_handler(logs.loop_failure)
         loop.add_signal_handler(signal.SIGTERM, self._terminate)
@@ -200,13 +199,15 @@ class _Worker:
         scheduler = asyncio.create_task(Scheduler(kms, JOBS).run())
         await self._stop.wait()
         scheduler.cancel()
+        end = loop.time() + self._reloads.settings.drain_seconds
         app.traffic.drain()
         server.stop_accepting()
         drained = asyncio.create_task(app.traffic.idle(self._reloads.settings.drain_seconds))
         await asyncio.wait({drained, asyncio.create_task(self._hasten.wait())}, return_when=asyncio.FIRST_COMPLETED)
         reporter.cancel()
         await asyncio.wait({scheduler}, timeout=_LEASE_SECONDS)
-        await server.close(0.0 if self._hasten.is_set() else 0.25)
+        # Answers may still be on their way to clients that read slowly.
+        await server.close(0.0 if self._hasten.is_set() else max(_CLOSE_SECONDS, end - loop.time()))
 
     def _terminate(self) -> None:
         if self._stop.is_set():
@@ -230,7 +231,7 @@ class _Worker:
         if isinstance(frame, control.Reload | control.Decide):
             turn.hear(frame)
 
-    async def _report(self, kms: Kms, app: App, server: Server) -> None:
+    async def _report(self, kms: Kms, app: App, server: Serving) -> None:
         rng = _Rng()
         while True:
             answers, policies_stand = await _look(kms)
@@ -265,17 +266,6 @@ def bounds_of(settings: Settings) -> Bounds:
         entries=max(1, settings.verify_cache_max // settings.workers),
         bytes=settings.verify_cache_bytes // settings.workers,
         ttl=settings.verify_cache_ttl_ms / 1000,
-    )
-
-
-def limits_of(settings: Settings) -> Limits:
-    """What the settings say about connections."""
-    return Limits(
-        connections=settings.max_connections,
-        idle_seconds=settings.idle_seconds,
-        # The application refuses a late body with an answer; this is for what it never sees.
-        request_seconds=settings.request_seconds + _ANSWER_SECONDS,
-        response_seconds=settings.response_seconds,
     )
 
 
