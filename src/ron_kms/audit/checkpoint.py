@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 from base64 import b64encode
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from typing import NamedTuple
 
 from ron_kms.audit.note import (
@@ -159,6 +159,18 @@ def verify(data: bytes, keys: Iterable[NoteKey]) -> Verified:
     if not signed:
         raise Malformed("the checkpoint is signed by none of the known keys")
     return Verified(checkpoint, tuple(signed), times)
+
+
+def verify_all(data: bytes, keys: Sequence[NoteKey]) -> Verified:
+    """:func:`verify`, where every one of the keys must have signed.
+
+    :raises Malformed: it also says which one has not.
+    """
+    verified = verify(data, keys)
+    for key in keys:
+        if key not in verified.signed:
+            raise Malformed(f"the {key.algorithm} key {key.id.hex()} of {key.name} has not signed the checkpoint")
+    return verified
 
 
 def _covered(key: NoteKey, signature: bytes, checkpoint: Checkpoint) -> tuple[int | None, bytes, bytes]:

@@ -10,7 +10,7 @@ from typing import Literal, Protocol
 
 from ron_kms.audit.note import MAX_NOTE
 from ron_kms.audit.tiles import ENTRIES, MAX_BUNDLE, path
-from ron_kms.audit.tree import HASH_SIZE, TILE_WIDTH, split
+from ron_kms.audit.tree import HASH_SIZE, TILE_WIDTH, Reader, split
 from ron_kms.errors import Malformed
 
 CHECKPOINT = "checkpoint"
@@ -116,3 +116,15 @@ def read_tile(source: Source, level: int, number: int, width: int) -> list[bytes
         return split(data, whole)[:width]
     except Malformed as error:
         raise Malformed(f"{place}: {error.message}") from None
+
+
+def tiles_of(source: Source) -> Reader:
+    """Reads a log's tiles for proofs; what it returns raises Malformed where a tile is missing or has another size."""
+
+    def read(level: int, number: int, width: int) -> bytes:
+        tile = read_tile(source, level, number, width)
+        if tile is None:
+            raise Malformed(f"{path(level, number, width)}: it is missing")
+        return b"".join(tile)
+
+    return read
