@@ -42,7 +42,10 @@ def test_the_whole_way(tmp_path: Path, workers: int) -> None:
         written = service.out.read_text() + service.err.read_text()
         assert token not in written
         assert kid.split("#")[0] not in written
-        assert {line["msg"] for line in service.log()} == {"ready", "stopping"}
+        assert {line["msg"] for line in service.log()} == {"a worker serves", "ready", "stopping"}
+        starts = [line for line in service.log() if line["msg"] == "a worker serves"]
+        assert [line["settings"]["workers"] for line in starts] == [workers] * workers
+        assert starts[0]["versions"]["liboqs"]
     with serving(data_dir, workers=str(workers)) as service:
         assert service.token == token
         with service.client() as client:

@@ -13,7 +13,7 @@ from typing import Any
 import click
 
 from ron_kms.cli.options import add_all_settings
-from ron_kms.config import DEFINITIONS, Definition, Section, load
+from ron_kms.config import DEFINITIONS, Definition, Section, load, tell
 from ron_kms.errors import NotFound
 
 _NOTE = "A service that runs keeps what it was started with, and took at its last reload."
@@ -35,7 +35,7 @@ def show(as_json: bool, **flags: Any) -> None:
     out.
     """
     settings, warnings, sources = load(flags, os.environ)
-    told = {row.name: row.knob.kind.tell(getattr(settings, row.name)) for row in DEFINITIONS}
+    told = tell(settings)
     if as_json:
         rows = {
             row.name: {"value": told[row.name], "source": sources[row.name], "reloads": row.knob.reloads}

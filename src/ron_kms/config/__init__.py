@@ -11,8 +11,9 @@ from ron_kms.config.knob import Section
 from ron_kms.config.loading import Loaded, load
 from ron_kms.config.page import reference
 from ron_kms.config.renewal import Renewal, renew
-from ron_kms.config.settings import Settings, cores, state_directory
-from ron_kms.config.table import CONFIG_ENV, DEFINITIONS, Definition
+from ron_kms.config.settings import Settings, cores
+from ron_kms.config.table import CONFIG_ENV, DEFINITIONS, Definition, tell
+from ron_kms.config.where import state_directory
 
 __all__ = [
     "CONFIG_ENV",
@@ -28,4 +29,5 @@ __all__ = [
     "reference",
     "renew",
     "state_directory",
+    "tell",
 ]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import NamedTuple, get_type_hints
+from typing import Any, NamedTuple, get_type_hints
 
 import msgspec
 
@@ -49,3 +49,8 @@ def _definitions() -> tuple[Definition, ...]:
 
 DEFINITIONS = _definitions()
 """Every setting, in the order of its fields."""
+
+
+def tell(settings: Settings) -> dict[str, Any]:
+    """Every value by its name, as people and scripts may see it: without secrets, as plain JSON values."""
+    return {row.name: row.knob.kind.tell(getattr(settings, row.name)) for row in DEFINITIONS}

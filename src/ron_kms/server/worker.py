@@ -23,7 +23,7 @@ import uvloop
 
 from ron_kms import _core
 from ron_kms.api.http.app import App, create_app
-from ron_kms.config import Settings, cores
+from ron_kms.config import Settings, cores, tell
 from ron_kms.engine.gate import Gate
 from ron_kms.engine.rates import Rates
 from ron_kms.errors import KmsError, StoreCorrupt
@@ -36,6 +36,7 @@ from ron_kms.root.handle import RootKey
 from ron_kms.server import control, logs
 from ron_kms.server.admission import gate_limits, rate_limits
 from ron_kms.server.open_files import bound_open_files
+from ron_kms.server.operator import versions
 from ron_kms.server.readiness import REPORT_SECONDS
 from ron_kms.server.reloads import Apply, Reloads, Turn
 from ron_kms.server.serving import Serving, limits_of, make_server
@@ -195,6 +196,7 @@ class _Worker:
         turn = Turn(self._reloads, self._tell, self._terminate)
         loop.add_reader(self._link, self._hear, turn)
         await server.start(listener)
+        log.info("a worker serves", pid=os.getpid(), versions=versions(), settings=tell(self._reloads.settings))
         reporter = asyncio.create_task(self._report(kms, app, server))
         scheduler = asyncio.create_task(Scheduler(kms, JOBS).run())
         await self._stop.wait()
