@@ -7,6 +7,7 @@ while it still sends would have its frames arrive at a closed stream, which some
 from __future__ import annotations
 
 import asyncio
+import time
 import zlib
 from collections.abc import Awaitable, Callable, MutableMapping
 from types import TracebackType
@@ -53,8 +54,7 @@ class Deadlines:
 
     def __enter__(self) -> None:
         loop = asyncio.get_running_loop()
-        task = _current_task()
-        self._waiting[task] = loop.time() + self.seconds
+        self._waiting[_current_task(loop)] = time.monotonic() + self.seconds
         if not self._sweeping:
             self._sweeping = True
             loop.call_later(self.seconds / 10, self._sweep, loop)
@@ -62,16 +62,16 @@ class Deadlines:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        task = _current_task()
+        task = _current_task(asyncio.get_running_loop())
         self._waiting.pop(task, None)
-        if task in self._late:
+        if self._late and task in self._late:
             self._late.discard(task)
             # Someone else may have cancelled the task as well: that cancellation goes on.
             if task.uncancel() == 0 and kind is asyncio.CancelledError:
                 raise TimeoutError from error
 
     def _sweep(self, loop: asyncio.AbstractEventLoop) -> None:
-        now = loop.time()
+        now = time.monotonic()
         for task, expires in list(self._waiting.items()):
             if expires > now:
                 break
@@ -84,11 +84,8 @@ class Deadlines:
             self._sweeping = False
 
 
-def _current_task() -> asyncio.Task[Any]:
-    task = asyncio.current_task()
-    if task is None:
-        raise RuntimeError("not called from a task")
-    return task
+_current_task: Callable[[asyncio.AbstractEventLoop], asyncio.Task[Any]] = asyncio.current_task  # type: ignore[assignment]
+"""Only called from tasks, where there always is one."""
 
 
 class Body:

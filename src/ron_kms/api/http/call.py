@@ -149,9 +149,8 @@ class Call:
                     edge.rates.charge(caller, 1, started)
                     tag = if_match(found) if self._operation.if_match else None
                     request = await self._request(scope, found, body)
-                    if self._is_batch and (items := len(request.items)):
-                        edge.metrics.batch(self._name, items)
-                        edge.rates.charge(caller, items - 1, time.perf_counter(), paid=1)
+                    if self._is_batch:
+                        self._charge(caller, len(request.items))
                     context = Context(caller, corr_id, if_match=tag)
                     response = await self._operation.act(edge.kms, context, request)
                     content = self._encode[format_](response)
@@ -173,6 +172,12 @@ class Call:
         finally:
             self._inflight.dec()
             edge.traffic.leave()
+
+    def _charge(self, caller: Caller, items: int) -> None:
+        """The rest of a batch, whose first item was paid at the gate."""
+        self._edge.metrics.batch(self._name, items)
+        if items > 1:
+            self._edge.rates.charge(caller, items - 1, time.perf_counter(), paid=1)
 
     def _extra(self, response: Any) -> list[tuple[bytes, bytes]]:
         """The headers that come from fields of the answer."""
