@@ -161,6 +161,14 @@ class Metrics:
         self._inflight = Gauge(
             "kms_inflight", "Requests being worked on", ["op"], multiprocess_mode="livesum", registry=self.registry
         )
+        self._depth = Gauge(
+            "queue_depth",
+            "Jobs that wait for the processor: small (of single requests) and large (slices of batches)",
+            ["queue"],
+            multiprocess_mode="livesum",
+            registry=self.registry,
+        )
+        self._depth_small, self._depth_large = self._depth.labels("small"), self._depth.labels("large")
         self._batch = Histogram(
             "kms_batch_size", "Items in a batch request", ["op"], buckets=BATCH_BUCKETS, registry=self.registry
         )
@@ -246,6 +254,11 @@ class Metrics:
     def inflight(self, op: str) -> Gauge:
         """The gauge of one operation, to be kept by who counts it up and down."""
         return self._inflight.labels(op)
+
+    def depth(self, small: int, large: int) -> None:
+        """So many jobs wait in the engine."""
+        self._depth_small.set(small)
+        self._depth_large.set(large)
 
     def batch(self, op: str, items: int) -> None:
         """A batch of this many items was decoded."""

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import Callable
 from typing import TypeVar
 
 import pytest
 
 import ron_kms
-from ron_kms.engine.queue import CryptoQueue
+from ron_kms.engine.pace import Done
+from ron_kms.engine.queue import CryptoQueue, Group
 from ron_kms.errors import KeyDisabled, StoreUnavailable
 from ron_kms.model import Kid
 from ron_kms.service.kms import Kms
@@ -29,7 +31,7 @@ from tests.freshness.parts import (
 )
 from tests.store.sample import Place
 
-T = TypeVar("T")
+JobT = TypeVar("JobT")
 
 
 class HeldUp(CryptoQueue):
@@ -40,10 +42,21 @@ class HeldUp(CryptoQueue):
         self._kms = kms
         self._happens = happens
 
-    async def run(self, micros: float, work: Callable[[], T]) -> T:
+    def submit(self, tenant: str, micros: float, group: Group[JobT], job: JobT) -> asyncio.Future[None]:
+        return asyncio.ensure_future(self._later(tenant, micros, group, job))
+
+    async def _later(self, tenant: str, micros: float, group: Group[JobT], job: JobT) -> None:
         self._happens()
         await wait(self._kms.watcher.look_soon())
-        return await super().run(micros, work)
+        await super().submit(tenant, micros, group, job)
+
+
+class Slow(CryptoQueue):
+    """Each piece of work waits for longer than the bound of freshness below."""
+
+    def submit(self, tenant: str, micros: float, group: Group[JobT], job: JobT) -> asyncio.Future[None] | Done:
+        time.sleep(0.25)
+        return super().submit(tenant, micros, group, job)
 
 
 def hold_up(kms: Kms, happens: Callable[[], None], threads: int = 1) -> None:
@@ -102,21 +115,14 @@ def test_a_worker_that_waited_too_long_before_the_core_refuses(store: Store) -> 
             kid = await make(kms)
             signed = await sign_with(kms, kid)
             kms.watcher.close()
-            run_before = kms.queue.run
-
-            class Slow(CryptoQueue):
-                async def run(self, micros: float, work: Callable[[], T]) -> T:
-                    await asyncio.sleep(0.25)
-                    return await run_before(micros, work)
-
-            kms.queue, old = Slow(0), kms.queue
+            old, kms.queue = kms.queue, Slow(1)
+            old.close()
             with pytest.raises(StoreUnavailable) as caught:
                 await sign_with(kms, kid)
             assert caught.value.retry_after
             with pytest.raises(StoreUnavailable):
                 await sign_with_each(kms, [kid])
             assert await verifies(kms, kid, signed.sigs)
-            old.close()
 
     run(act())
 

@@ -37,9 +37,9 @@ class Meanwhile(CryptoQueue):
         super().__init__(0)
         self._happens = happens
 
-    async def run(self, micros: float, work: Callable[[], T]) -> T:
+    async def run(self, tenant: str, micros: float, work: Callable[[], T]) -> T:
         self._happens()
-        return await super().run(micros, work)
+        return await super().run(tenant, micros, work)
 
 
 def meanwhile(kms: Kms, happens: Callable[[], object]) -> None:

@@ -7,6 +7,7 @@ either last or carry their length, so that no two inputs give the same bytes.
 from __future__ import annotations
 
 import struct
+from functools import cache
 from hashlib import sha256
 
 from ron_kms.errors import BadRequest
@@ -26,7 +27,12 @@ def digest_message(suite: str, digest: bytes) -> bytes:
     ``ron-kms-b3-v1``, a zero byte, the suite's name, a zero byte, the 32 bytes of the digest: any Ed25519 or ML-DSA
     library can check it offline, and half of a hybrid signature cannot pass as a plain one.
     """
-    return b"ron-kms-b3-v1\0" + suite.encode("ascii") + b"\0" + digest
+    return _digest_prefix(suite) + digest
+
+
+@cache
+def _digest_prefix(suite: str) -> bytes:
+    return b"ron-kms-b3-v1\0" + suite.encode("ascii") + b"\0"
 
 
 def raw_message(message: bytes) -> bytes:

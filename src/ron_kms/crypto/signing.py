@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
+from functools import lru_cache
 from typing import TYPE_CHECKING, Literal, NamedTuple, Self
 
 from ron_kms import _core
@@ -138,10 +139,16 @@ def judge_batch(items: Sequence[tuple[VerifyKey, Buffer, Iterable[tuple[str, Buf
     for (key, _, _), sigs, mask in zip(items, aligned, masks, strict=True):
         if isinstance(mask, Exception):
             raise mask
-        names = key._suite.track_names
-        checked = tuple(name for name, sig in zip(names, sigs, strict=True) if sig is not None)
-        verdicts.append(Verdict(key._suite, checked, tuple(name for t, name in enumerate(names) if mask >> t & 1)))
+        verdicts.append(_verdict(key._suite, tuple([sig is not None for sig in sigs]), mask))
     return verdicts
+
+
+@lru_cache
+def _verdict(suite: Suite, there: tuple[bool, ...], mask: int) -> Verdict:
+    """There are few: what can be found out about signatures is one of nine for a hybrid, one of three else."""
+    names = suite.track_names
+    checked = tuple(name for name, given in zip(names, there, strict=True) if given)
+    return Verdict(suite, checked, tuple(name for t, name in enumerate(names) if mask >> t & 1))
 
 
 def verify_batch(

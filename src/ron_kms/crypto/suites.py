@@ -50,12 +50,13 @@ class Suite:
     :ivar available: whether this machine can compute it.
     """
 
-    __slots__ = ("_scheme", "name", "public_names", "tracks", "use")
+    __slots__ = ("_scheme", "name", "public_names", "track_names", "tracks", "use")
 
     def __init__(self, use: Use, name: str) -> None:
         self.use = use
         self.name = name
         self.tracks = tuple(Track(track) for track in name.split("+"))
+        self.track_names = tuple(track.name for track in self.tracks)
         self.public_names = self.track_names if use == "sign" else (name,) if use == "wrap" else ()
         try:
             self._scheme: Scheme | None = _compile(use, name)
@@ -84,10 +85,6 @@ class Suite:
         if not isinstance(self._scheme, SignatureScheme):
             raise Unsupported(f"{self.name} does not sign")
         return self._scheme
-
-    @property
-    def track_names(self) -> tuple[str, ...]:
-        return tuple(track.name for track in self.tracks)
 
     @property
     def hybrid(self) -> bool:

@@ -12,7 +12,6 @@ from pathlib import Path
 
 from ron_kms import _core
 from ron_kms.crypto.framing import blob_ad
-from ron_kms.crypto.signing import Signature
 from ron_kms.crypto.suites import SUITES, Suite
 from ron_kms.crypto.wrapping import WrapKey
 from ron_kms.errors import ConfigurationError, Internal, StoreCorrupt
@@ -133,14 +132,10 @@ class Custodian:
         self._keys.release()
 
 
-def sign(
-    slots: Sequence[_core.KeySlot], suites: Sequence[Suite], messages: Sequence[bytes]
-) -> list[tuple[Signature, ...] | Internal]:
-    """Sign each message with its slot, the GIL released for the whole batch; one result an item."""
-    return [
-        tuple(map(Signature, suite.public_names, result)) if isinstance(result, tuple) else Internal(str(result))
-        for suite, result in zip(suites, _core.sign(slots, messages), strict=True)
-    ]
+def sign(slots: Sequence[_core.KeySlot], messages: Sequence[bytes]) -> list[tuple[bytes, ...] | Internal]:
+    """Sign each message with its slot, the GIL released for the whole batch; one signature a track, an item each."""
+    results = _core.sign(slots, messages)
+    return [result if isinstance(result, tuple) else Internal(str(result)) for result in results]
 
 
 def unwrap(slots: Sequence[_core.KeySlot], infos: Sequence[bytes], wrapped: Sequence[bytes]) -> list[bytes | None]:

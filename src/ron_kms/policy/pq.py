@@ -13,7 +13,7 @@ the phase before.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from functools import lru_cache
 from typing import Literal
 
 from blake3 import blake3
@@ -132,12 +132,10 @@ def next_step(policy: Policy, percent: int = 100) -> tuple[int, int]:
     return policy.phase + 1, percent
 
 
-def broken_by(verdict: Verdict) -> Iterator[tuple[int, Reason]]:
+@lru_cache
+def broken_by(verdict: Verdict) -> tuple[tuple[int, Reason], ...]:
     """The later phases that would refuse what is accepted now, and why."""
-    for phase in (2, 3):
-        reason = refusal(verdict, MODES[phase])
-        if reason is not None:
-            yield phase, reason
+    return tuple((phase, reason) for phase in (2, 3) if (reason := refusal(verdict, MODES[phase])) is not None)
 
 
 def rolls_back(policy: Policy, uuid: str, reason: Reason | None) -> bool:

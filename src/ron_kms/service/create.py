@@ -72,7 +72,7 @@ async def create(kms: Kms, context: Context, request: CreateRequest) -> CreateAn
         suite = find(request.use, request.suite)
         require_suite(context.caller, policy, kid, suite)
     context.alg = suite.name
-    version = await kms.queue.run(kms.costs[suite.name].generate, lambda: kms.custodian.create(kid, suite))
+    version = await kms.queue.run(kid.tenant, kms.costs[suite.name].generate, lambda: kms.custodian.create(kid, suite))
     key = Key(
         tenant=kid.tenant,
         purpose=kid.purpose,

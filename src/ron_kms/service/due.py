@@ -26,7 +26,9 @@ async def rotate_due(kms: Kms, kid: Kid, now: datetime, fence: Fence) -> bool:
     if planned is None:
         return False
     suite = planned.suite
-    version = await kms.queue.run(kms.costs[suite.name].generate, lambda: kms.custodian.create(planned.kid, suite))
+    version = await kms.queue.run(
+        kid.tenant, kms.costs[suite.name].generate, lambda: kms.custodian.create(planned.kid, suite)
+    )
 
     def write(connection: Connection) -> Changed[bool]:
         fence(connection)

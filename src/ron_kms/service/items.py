@@ -1,41 +1,43 @@
 """The way of an item through the service, the same for every verb that works with a key.
 
-A verb is authorised, looked up, prepared, unsealed and run for all items of a request together, and each item succeeds
-or fails by itself: an error takes the place of its item and spoils no other. A single request is a batch of one.
+A request is a :class:`~ron_kms.service.work.Batch` of items, a single one a batch of one. Each item is authorised,
+looked up, prepared, given its private key and computed, and succeeds or fails by itself: an error takes the place of
+its result and spoils no other. What is not in memory is read for many items together; where everything is, nothing on
+the way waits but for the core.
+
+A large batch is prepared in parts, one in a turn of the event loop, and computed in slices that small requests
+overtake. In the core, slices of the same verb run together, whoever has asked for them (:mod:`ron_kms.engine.queue`).
 
 Private operations are refused where the process is not fresh, when they begin and again right before the core runs; an
 item whose key was changed between the two is looked up once more.
+
+Batches whose last item has its result are settled (:mod:`ron_kms.service.settle`): all that end together in one call,
+on the event loop, before any of their answers goes out.
 """
 
 from __future__ import annotations
 
-from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+import asyncio
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
-from functools import partial
-from typing import Generic, NamedTuple, ParamSpec, Protocol, TypeVar
+from typing import Any, Generic, ParamSpec, TypeVar
 
 from msgspec import UNSET, UnsetType
 
 from ron_kms._core import KeySlot
-from ron_kms.errors import BadRequest, Internal, KmsError, ServiceError, StoreUnavailable
+from ron_kms.crypto.signing import Mode
+from ron_kms.engine.queue import SLICE_MICROS
+from ron_kms.errors import BadRequest, KmsError, ServiceError
 from ron_kms.keys.directory import Entry
 from ron_kms.model import Caller, Kid, Policy
 from ron_kms.policy.cache import Found
 from ron_kms.service.kms import Kms
 from ron_kms.service.operation import Context
 from ron_kms.service.schema import does_not_open, no_such_key
+from ron_kms.service.settle import settle
+from ron_kms.service.work import PART, Batch, Item, Overtaken, Work, each_of, parts, recall, value_of, waves
 from ron_kms.store.database import Connection
 from ron_kms.store.keys import load_version
-from ron_kms.store.refresh import boottime
-
-
-class Item(Protocol):
-    """An item of any verb."""
-
-    @property
-    def kid(self) -> str | UnsetType: ...
-
 
 ItemT = TypeVar("ItemT", bound=Item)
 Prepared = TypeVar("Prepared")
@@ -44,41 +46,12 @@ Params = ParamSpec("Params")
 T = TypeVar("T")
 
 
-class Work(NamedTuple, Generic[Prepared]):
-    """One item, ready to be run.
-
-    :ivar slot: the unsealed private key, for verbs that work with it.
-    :ivar age_ms: how old the entry is, where it was known before this request.
-    :ivar policy: the tenant's, for verbs and items that are governed by it.
-    """
-
-    entry: Entry
-    prepared: Prepared
-    slot: KeySlot | None
-    age_ms: int | None
-    policy: Policy | None
-
-    @property
-    def governed(self) -> Policy:
-        """The tenant's policy."""
-        if self.policy is None:
-            raise Internal("a policy is needed and none was found")
-        return self.policy
-
-    @property
-    def key(self) -> KeySlot:
-        """The unsealed private key."""
-        if self.slot is None:
-            raise Internal("a private key is needed and none was unsealed")
-        return self.slot
-
-
 def _as_named(_: object, kid: Kid) -> Kid:
     return kid
 
 
-def _any(_: object, __: Entry, ___: Policy) -> None:
-    """Whatever policy says."""
+def _as_policy_says(_: object, __: Entry, ___: Policy) -> Mode:
+    raise NotImplementedError
 
 
 def _ok(_: object) -> str:
@@ -89,19 +62,14 @@ def _nothing(_: object) -> tuple[Entry, ...]:
     return ()
 
 
-class _Ready(NamedTuple, Generic[Prepared]):
-    entry: Entry
-    prepared: Prepared
-    policy: Policy | None
-
-
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Verb(Generic[ItemT, Prepared, Result]):
-    """What differs from verb to verb.
+    """What differs from verb to verb; for the engine, the group of all items of this verb.
 
     :ivar private: whether it works with private keys.
-    :ivar prepare: checks that this version of the key may do it, and gives what ``run`` needs; raises KmsError.
-    :ivar run: does it for all items at once, one result an item; on a crypto thread where that pays.
+    :ivar prepare: checks that this version of the key may do it, and gives what ``compute`` needs; raises KmsError.
+    :ivar compute: does it for many items at once, one result an item; on a crypto thread where that pays.
+    :ivar size: how many bytes of an item are hashed or encrypted.
     :ivar kid: which version is meant, from the item and the kid that it names; raises KmsError.
     :ivar opens: whether that version comes out of a ciphertext; then one that a key never had is a ciphertext that does
         not open.
@@ -109,86 +77,103 @@ class Verb(Generic[ItemT, Prepared, Result]):
     :ivar also: what it depends on besides the item's own entry.
     :ivar governed: for verbs of keys that sign, whether the tenant's post-quantum policy has a say in this item. The
         policy is looked up for all of them, so that it is at hand where keys are, also when the store is away later.
-    :ivar permit: where it has, whether it permits what the item asks for; raises PolicyRefused.
+    :ivar permit: where it has, what it demands of the item; raises PolicyRefused.
     :ivar outcome: how a result is counted.
     """
 
     private: bool
     prepare: Callable[[ItemT, Entry], Prepared]
-    run: Callable[[list[Work[Prepared]]], Sequence[Result | KmsError]]
+    compute: Callable[[list[Work[Prepared]]], Sequence[Result | KmsError]]
+    size: Callable[[Prepared], int]
     kid: Callable[[ItemT, Kid], Kid] = _as_named
     opens: bool = False
     fresh: bool = False
     also: Callable[[Prepared], Sequence[Entry]] = _nothing
     governed: Callable[[ItemT], bool] | None = None
-    permit: Callable[[ItemT, Entry, Policy], None] = _any
+    permit: Callable[[ItemT, Entry, Policy], Mode] = _as_policy_says
     outcome: Callable[[Result], str] = _ok
 
     async def one(self, kms: Kms, context: Context, op: str, item: ItemT) -> Result:
         """:raises KmsError: as it concerns this item."""
-        [result] = await self.many(kms, context, op, [item])
-        if isinstance(result, KmsError):
-            raise result
+        [work] = await self.works(kms, context, op, (item,))
+        result: Result = value_of(work)
         return result
 
     async def many(
         self, kms: Kms, context: Context, op: str, items: Sequence[ItemT], default: str | UnsetType = UNSET
     ) -> list[Result | KmsError]:
-        """One result an item, in order.
+        """One result an item, in order; as :meth:`works`."""
+        return [work.result for work in await self.works(kms, context, op, items, default)]
+
+    async def works(
+        self, kms: Kms, context: Context, op: str, items: Sequence[ItemT], default: str | UnsetType = UNSET
+    ) -> list[Work[Prepared]]:
+        """The items with their results, in order.
 
         :param default: the kid of items that have none.
-        :raises StoreUnavailable: something has to be read and the store cannot be asked, or this is a private operation
-            and the process is not fresh.
+        :raises StoreUnavailable: this is a private operation and the process is not fresh.
+        :raises Backpressure: too much waits already.
         """
-        if self.private or self.fresh:
+        if (self.private or self.fresh) and not kms.watcher.fresh():
             await kms.require_fresh()
-        works, results = await self._attempt(kms, context, items, default)
-        late = [i for i, result in enumerate(results) if isinstance(result, _Overtaken)]
-        if late:
-            again = await self._attempt(kms, context, [items[i] for i in late], default)
-            for i, work, result in zip(late, *again, strict=True):
-                works[i], results[i] = work, result
-        self._count(kms, context, op, works, results)
-        return results
+        if len(items) > PART:
+            await kms.queue.turn()
+        batch = Batch(self, kms, context, op)
+        for item in items:
+            work: Work[Prepared] = Work(batch, item)
+            batch.works.append(work)
+            try:
+                work.kid = self.kid(item, authorised(context.caller, default if item.kid is UNSET else item.kid))
+            except KmsError as error:
+                work.result = error
+        await self._attempt(batch, [work for work in batch.works if work.result is None])
+        if batch.overtaken:
+            again, batch.overtaken = batch.overtaken, []
+            await self._attempt(batch, again)
+            for work in batch.overtaken:
+                work.result = Overtaken()
+        if not context.counted and (settled := settle([batch])):
+            await settled
+        return batch.works
 
-    async def _attempt(
-        self, kms: Kms, context: Context, items: Sequence[ItemT], default: str | UnsetType
-    ) -> tuple[list[Work[Prepared] | KmsError], list[Result | KmsError]]:
-        started = boottime()
-        kids = [attempt(self._named, context.caller, item, default) for item in items]
-        entries = await self._entries(kms, [kid for kid in kids if isinstance(kid, Kid)])
-        policies = await self._policies(kms, kids)
-        found = [attempt(self._prepared, item, kid, entries, policies) for item, kid in zip(items, kids, strict=True)]
-        works: list[Work[Prepared] | KmsError] = []
-        results: list[Result | KmsError] = []
-        for wave in _waves(found, kms.custodian.wave) if self.private else [found]:
-            slots = (
-                await _unseal(kms, (pair.entry for pair in wave if isinstance(pair, _Ready))) if self.private else None
-            )
-            part = [attempt(_work, pair, slots, started) for pair in wave]
-            ready = [work for work in part if isinstance(work, Work)]
-            done = iter(await kms.queue.run(self._micros(kms, ready), partial(self._dispatch, kms, ready)))
-            works += part
-            results += [work if isinstance(work, KmsError) else next(done) for work in part]
-        return works, results
+    async def _attempt(self, batch: Batch, works: list[Work[Prepared]]) -> None:
+        """Bring items to the core and back."""
+        kms = batch.kms
+        batch.left = len(works)
+        for wave in waves(works, kms.custodian.wave) if self.private else (works,):
+            under_way = []
+            try:
+                for part in parts(wave):
+                    if len(works) > PART:
+                        await kms.queue.turn()
+                    for micros, piece in self._slices(kms, await self._ready(kms, part)):
+                        under_way.append(kms.queue.submit(piece[0].kid.tenant, micros, self, piece))
+                for answer in under_way:
+                    await answer
+            except BaseException:
+                for answer in under_way:
+                    answer.cancel()
+                raise
 
-    def _dispatch(self, kms: Kms, works: list[Work[Prepared]]) -> Sequence[Result | KmsError]:
-        """Run, but nothing private that is not certain to be allowed still; on the thread that runs it."""
-        if not (self.private or self.fresh):
-            return self.run(works)
-        kms.watcher.require()
-        current = [
-            all(kms.directory.current(used) for used in (work.entry, *self.also(work.prepared))) for work in works
-        ]
-        if all(current):
-            return self.run(works)
-        done = iter(self.run([work for work, good in zip(works, current, strict=True) if good]))
-        return [next(done) if good else _Overtaken() for good in current]
+    async def _ready(self, kms: Kms, works: list[Work[Prepared]]) -> list[Work[Prepared]]:
+        """Those of the items that may go to the core, with everything that they need there."""
+        entries, unknown = recall([work.kid for work in works], kms.directory.cached)
+        if unknown:
+            entries.update(await self._read_entries(kms, unknown))
+        policies: Found = {}
+        if self.governed is not None:
+            policies, missing = recall([work.kid.tenant for work in works], kms.policies.cached)
+            if missing:
+                policies.update(await kms.policies.find(missing))
+        ready = each_of(works, self._prepare, entries, policies)
+        if self.private:
+            slots, sealed = recall([work.entry.kid for work in ready], kms.custodian.find)
+            if sealed:
+                slots.update(await _unseal(kms, sealed, ready))
+            ready = each_of(ready, _equip, slots)
+        return ready
 
-    def _named(self, caller: Caller, item: ItemT, default: str | UnsetType) -> Kid:
-        return self.kid(item, authorised(caller, item.kid if item.kid is not UNSET else default))
-
-    async def _entries(self, kms: Kms, kids: list[Kid]) -> Mapping[Kid, Entry | KmsError]:
+    async def _read_entries(self, kms: Kms, kids: list[Kid]) -> dict[Kid, Entry | KmsError]:
         entries = await kms.directory.find(kids)
         missing = [kid for kid in kids if kid not in entries] if self.opens else []
         if missing:
@@ -196,58 +181,64 @@ class Verb(Generic[ItemT, Prepared, Result]):
             entries.update((kid, does_not_open()) for kid in missing if kid.at(None) in keys)
         return entries
 
-    async def _policies(self, kms: Kms, kids: Sequence[Kid | KmsError]) -> Found:
-        if self.governed is None:
-            return {}
-        return await kms.policies.find({kid.tenant for kid in kids if isinstance(kid, Kid)})
+    def _prepare(self, work: Work[Prepared], entries: dict[Kid, Entry | KmsError], policies: Found) -> None:
+        entry = _good(entries.get(work.kid) or no_such_key())
+        item: Any = work.item
+        work.prepared = self.prepare(item, entry)
+        if self.governed is not None and self.governed(item):
+            work.policy = _good(policies[entry.kid.tenant])
+            work.mode = self.permit(item, entry, work.policy)
+        work.entry = entry
+        work.alg = entry.suite.name
 
-    def _prepared(
-        self, item: ItemT, kid: Kid | KmsError, entries: Mapping[Kid, Entry | KmsError], policies: Found
-    ) -> _Ready[Prepared]:
-        entry = kid if isinstance(kid, KmsError) else entries.get(kid)
-        if entry is None:
-            raise no_such_key()
-        if isinstance(entry, KmsError):
-            raise entry
-        prepared = self.prepare(item, entry)
-        if self.governed is None or not self.governed(item):
-            return _Ready(entry, prepared, None)
-        policy = policies[entry.kid.tenant]
-        if isinstance(policy, KmsError):
-            raise policy
-        self.permit(item, entry, policy)
-        return _Ready(entry, prepared, policy)
+    def _slices(self, kms: Kms, works: list[Work[Prepared]]) -> list[tuple[float, list[Work[Prepared]]]]:
+        """The items in order, cut where a thread would be busy for too long."""
+        slices = []
+        piece: list[Work[Prepared]] = []
+        micros = 0.0
+        for work in works:
+            cost = kms.costs[work.alg]
+            size = self.size(work.prepared)
+            more = cost.private + size * cost.private_byte if self.private else cost.public + size * cost.public_byte
+            if piece and micros + more > SLICE_MICROS:
+                slices.append((micros, piece))
+                piece, micros = [], 0.0
+            piece.append(work)
+            micros += more
+        if piece:
+            slices.append((micros, piece))
+        return slices
 
-    def _micros(self, kms: Kms, works: list[Work[Prepared]]) -> float:
-        costs = (kms.costs[work.entry.suite.name] for work in works)
-        return sum(cost.private if self.private else cost.public for cost in costs)
+    def run(self, slices: Sequence[list[Work[Prepared]]], /) -> None:
+        """Compute, but nothing that is not certain to be allowed still; on the thread that does it.
 
-    def _count(
-        self,
-        kms: Kms,
-        context: Context,
-        op: str,
-        works: list[Work[Prepared] | KmsError],
-        results: list[Result | KmsError],
-    ) -> None:
-        outcomes = Counter(
-            (
-                "none" if isinstance(work, KmsError) else work.entry.suite.name,
-                result.code if isinstance(result, KmsError) else self.outcome(result),
-            )
-            for work, result in zip(works, results, strict=True)
-        )
-        for (alg, outcome), count in outcomes.items():
-            kms.metrics.done(op, alg, outcome, count)
-            context.alg = alg
-        context.counted = True
+        :raises StoreUnavailable: the process is not fresh.
+        """
+        kms = slices[0][0].batch.kms
+        works = slices[0] if len(slices) == 1 else [work for piece in slices for work in piece]
+        if self.private or self.fresh:
+            kms.watcher.require()
+            current = kms.directory.current
+            works = [
+                work
+                for work in works
+                if current(work.entry) and all(current(other) for other in self.also(work.prepared))
+            ]
+        for work, result in zip(works, self.compute(works), strict=True):
+            work.result = result
+            if self.private:
+                del work.slot
 
-
-class _Overtaken(StoreUnavailable):
-    """The key was changed after it was looked up and before it was used."""
-
-    def __init__(self) -> None:
-        super().__init__("the key is being changed", retry_after=1)
+    def settle(self, slices: Sequence[list[Work[Prepared]]], /) -> asyncio.Future[None] | None:
+        """Settle those batches that have nothing left on its way."""
+        ended = []
+        for piece in slices:
+            batch = piece[0].batch
+            batch.left -= len(piece)
+            batch.overtaken += [work for work in piece if work.result is None]
+            if not batch.left and not batch.overtaken:
+                ended.append(batch)
+        return settle(ended) if ended else None
 
 
 def attempt(step: Callable[Params, T], *args: Params.args, **kwargs: Params.kwargs) -> T | KmsError:
@@ -272,58 +263,39 @@ def authorised(caller: Caller, text: str | UnsetType) -> Kid:
     return kid
 
 
-def _work(
-    pair: _Ready[Prepared] | KmsError, slots: Mapping[Kid, KeySlot | KmsError] | None, started: float
-) -> Work[Prepared]:
-    if isinstance(pair, KmsError):
-        raise pair
-    entry, prepared, policy = pair
-    slot = None if slots is None else slots[entry.kid]
-    if isinstance(slot, KmsError):
-        raise slot
-    return Work(entry, prepared, slot, entry.age_ms if entry.read_at < started else None, policy)
+async def _unseal(kms: Kms, kids: list[Kid], works: list[Work[Prepared]]) -> dict[Kid, KeySlot | KmsError]:
+    """The private keys of these versions, read and opened together, off the event loop.
 
-
-def _waves(found: list[_Ready[Prepared] | KmsError], keys: int) -> Iterator[list[_Ready[Prepared] | KmsError]]:
-    """The items in order, in parts that name at most so many keys: all keys of a part are unsealed at the same time."""
-    part: list[_Ready[Prepared] | KmsError] = []
-    named: set[Kid] = set()
-    for pair in found:
-        if isinstance(pair, _Ready):
-            if len(named) == keys and pair.entry.kid not in named:
-                yield part
-                part, named = [], set()
-            named.add(pair.entry.kid)
-        part.append(pair)
-    if part:
-        yield part
-
-
-async def _unseal(kms: Kms, entries: Iterable[Entry]) -> Mapping[Kid, KeySlot | KmsError]:
-    """The private keys of these versions; those not in memory are read and opened together, off the event loop.
-
-    Where the store cannot be asked, that is the error of those which are not in memory.
+    Where the store cannot be asked, that is the error of each.
     """
-    wanted = {entry.kid: entry for entry in entries}
-    slots: dict[Kid, KeySlot | KmsError] = {
-        kid: slot for kid in wanted if (slot := kms.custodian.find(kid)) is not None
-    }
-    sealed = [entry for kid, entry in wanted.items() if kid not in slots]
-    if sealed:
-        try:
-            slots.update(await kms.wait(kms.database.read(lambda connection: _read(kms, connection, sealed))))
-        except ServiceError as error:
-            slots.update((entry.kid, error) for entry in sealed)
+    entries = {work.entry.kid: work.entry for work in works}
+    sealed = [entries[kid] for kid in kids]
+    try:
+        slots: dict[Kid, KeySlot | KmsError] = await kms.wait(
+            kms.database.read(lambda connection: _read_slots(kms, connection, sealed))
+        )
+    except ServiceError as error:
+        return dict.fromkeys(kids, error)
     return slots
 
 
-def _read(kms: Kms, connection: Connection, entries: Iterable[Entry]) -> dict[Kid, KeySlot | KmsError]:
+def _read_slots(kms: Kms, connection: Connection, entries: Iterable[Entry]) -> dict[Kid, KeySlot | KmsError]:
     def unsealed(entry: Entry) -> KeySlot:
         found = load_version(connection, kms.rows, entry.kid)
         if found is None:
             raise no_such_key()
         if found[1].state != entry.state:
-            raise _Overtaken
+            raise Overtaken
         return kms.custodian.unseal(entry.kid, found[1], entry.seen)
 
     return {entry.kid: attempt(unsealed, entry) for entry in entries}
+
+
+def _good(found: T | KmsError) -> T:
+    if isinstance(found, KmsError):
+        raise found
+    return found
+
+
+def _equip(work: Work[Prepared], slots: dict[Kid, KeySlot | KmsError]) -> None:
+    work.slot = _good(slots[work.entry.kid])

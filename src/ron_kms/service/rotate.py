@@ -75,7 +75,7 @@ async def rotate(kms: Kms, context: Context, request: RotateRequest) -> RotateAn
         require_suite(context.caller, await kms.policies.one(kid.tenant), kid, plan.suite)
     context.alg = plan.suite.name
     version = await kms.queue.run(
-        kms.costs[plan.suite.name].generate, lambda: kms.custodian.create(plan.kid, plan.suite)
+        kid.tenant, kms.costs[plan.suite.name].generate, lambda: kms.custodian.create(plan.kid, plan.suite)
     )
     return await commit(kms, kid, once.around(lambda connection: add_version(kms, connection, plan, version)))
 

@@ -15,7 +15,7 @@ from ron_kms.custody import core as custody
 from ron_kms.errors import KmsError
 from ron_kms.keys.directory import Entry
 from ron_kms.model import Kid
-from ron_kms.service.items import Verb, Work
+from ron_kms.service.items import Verb
 from ron_kms.service.kms import Kms
 from ron_kms.service.operation import Context, Operation
 from ron_kms.service.rules import named_inside, require_newest, require_openable, require_use
@@ -31,6 +31,7 @@ from ron_kms.service.schema import (
     does_not_open,
     each,
 )
+from ron_kms.service.work import Work
 
 
 class SealRequest(Request):
@@ -128,8 +129,7 @@ class _Input(NamedTuple):
 
 async def seal(kms: Kms, context: Context, request: SealRequest) -> SealAnswer:
     """:raises NotFound, KeyDisabled, Conflict, Unsupported: as it concerns this key."""
-    item = SealItem(kid=request.kid, plaintext=request.plaintext, aad=request.aad)
-    return await SEAL.one(kms, context, "seal", item)
+    return await SEAL.one(kms, context, "seal", request)
 
 
 async def seal_many(kms: Kms, context: Context, request: SealBatchRequest) -> SealBatchAnswer:
@@ -141,8 +141,7 @@ async def seal_many(kms: Kms, context: Context, request: SealBatchRequest) -> Se
 
 async def open_one(kms: Kms, context: Context, request: OpenRequest) -> OpenAnswer:
     """:raises NotFound, KeyDisabled, BadRequest, Unsupported: as it concerns this key."""
-    item = OpenItem(kid=request.kid, sealed=request.sealed, aad=request.aad)
-    return await OPEN.one(kms, context, "open", item)
+    return await OPEN.one(kms, context, "open", request)
 
 
 async def open_many(kms: Kms, context: Context, request: OpenBatchRequest) -> OpenBatchAnswer:
@@ -152,28 +151,32 @@ async def open_many(kms: Kms, context: Context, request: OpenBatchRequest) -> Op
     )
 
 
-def _prepare_seal(item: SealItem, entry: Entry) -> _Input:
+def _prepare_seal(item: SealRequest | SealItem, entry: Entry) -> _Input:
     require_use(entry, "seal")
     require_newest(entry)
     return _Input(seal_ad(entry.kid, entry.suite.name, item.aad), item.plaintext)
 
 
-def _prepare_open(item: OpenItem, entry: Entry) -> _Input:
+def _prepare_open(item: OpenRequest | OpenItem, entry: Entry) -> _Input:
     require_use(entry, "seal")
     require_openable(entry)
     return _Input(seal_ad(entry.kid, entry.suite.name, item.aad), item.sealed[HEADER_SIZE:])
 
 
-def _named_inside(item: OpenItem, kid: Kid) -> Kid:
+def _named_inside(item: OpenRequest | OpenItem, kid: Kid) -> Kid:
     return named_inside(kid, item.sealed)
+
+
+def _size(given: _Input) -> int:
+    return len(given.data)
 
 
 def _seal(works: list[Work[_Input]]) -> list[SealAnswer | KmsError]:
     results = custody.seal(
-        [work.key for work in works], [work.prepared.ad for work in works], [work.prepared.data for work in works]
+        [work.slot for work in works], [work.prepared.ad for work in works], [work.prepared.data for work in works]
     )
     return [
-        SealAnswer(kid=str(work.entry.kid), sealed=ciphertext_header(work.entry.kid.version or 0) + result)
+        SealAnswer(kid=work.entry.text, sealed=ciphertext_header(work.entry.kid.version or 0) + result)
         if isinstance(result, bytes)
         else result
         for work, result in zip(works, results, strict=True)
@@ -182,16 +185,16 @@ def _seal(works: list[Work[_Input]]) -> list[SealAnswer | KmsError]:
 
 def _open(works: list[Work[_Input]]) -> list[OpenAnswer | KmsError]:
     results = custody.unseal_data(
-        [work.key for work in works], [work.prepared.ad for work in works], [work.prepared.data for work in works]
+        [work.slot for work in works], [work.prepared.ad for work in works], [work.prepared.data for work in works]
     )
     return [
-        does_not_open() if result is None else OpenAnswer(kid=str(work.entry.kid), plaintext=result)
+        does_not_open() if result is None else OpenAnswer(kid=work.entry.text, plaintext=result)
         for work, result in zip(works, results, strict=True)
     ]
 
 
-SEAL = Verb(private=True, prepare=_prepare_seal, run=_seal)
-OPEN = Verb(private=True, prepare=_prepare_open, run=_open, kid=_named_inside, opens=True)
+SEAL = Verb(private=True, prepare=_prepare_seal, compute=_seal, size=_size)
+OPEN = Verb(private=True, prepare=_prepare_open, compute=_open, size=_size, kid=_named_inside, opens=True)
 
 OPERATIONS = (
     Operation(

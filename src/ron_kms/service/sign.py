@@ -7,12 +7,13 @@ from typing import Annotated
 from msgspec import UNSET, Meta, UnsetType
 
 from ron_kms.crypto.framing import digest_message, raw_message
+from ron_kms.crypto.signing import Mode
 from ron_kms.custody import core as custody
 from ron_kms.errors import BadRequest, KmsError, PolicyRefused, Unsupported
 from ron_kms.keys.directory import Entry
 from ron_kms.model import Policy
 from ron_kms.policy.pq import mode_of
-from ron_kms.service.items import Verb, Work
+from ron_kms.service.items import Verb
 from ron_kms.service.kms import Kms
 from ron_kms.service.operation import Context, Operation
 from ron_kms.service.rules import require_newest, require_use
@@ -29,6 +30,7 @@ from ron_kms.service.schema import (
     asked,
     each,
 )
+from ron_kms.service.work import Work
 
 
 class SignRequest(Request):
@@ -82,8 +84,7 @@ async def sign(kms: Kms, context: Context, request: SignRequest) -> SignAnswer:
     :raises PolicyRefused: a mode is asked for that is looser than the tenant's policy, or that signatures by the newest
         version of this key cannot satisfy.
     """
-    item = SignItem(kid=request.kid, digest=request.digest, message=request.message, policy=request.policy)
-    return await SIGN.one(kms, context, "sign", item)
+    return await SIGN.one(kms, context, "sign", request)
 
 
 async def sign_batch(kms: Kms, context: Context, request: SignBatchRequest) -> SignBatchAnswer:
@@ -92,23 +93,24 @@ async def sign_batch(kms: Kms, context: Context, request: SignBatchRequest) -> S
     return SignBatchAnswer(items=each(SignResult, results))
 
 
-def _prepare(item: SignItem, entry: Entry) -> bytes:
+def _prepare(item: SignRequest | SignItem, entry: Entry) -> bytes:
     require_use(entry, "sign")
     require_newest(entry)
     return signed_message(entry, item.digest, item.message)
 
 
-def _governed(item: SignItem) -> bool:
+def _governed(item: SignRequest | SignItem) -> bool:
     return item.policy is not UNSET
 
 
-def _permit(item: SignItem, entry: Entry, policy: Policy) -> None:
+def _permit(item: SignRequest | SignItem, entry: Entry, policy: Policy) -> Mode:
     mode = mode_of(policy, entry.kid.uuid, asked(item.policy))
     if mode != "or" and not entry.suite.post_quantum:
         raise PolicyRefused(
             f"signatures by this version cannot satisfy '{mode}': its suite is {entry.suite.name}",
             hint="Rotate the key to a hybrid or post-quantum suite.",
         )
+    return mode
 
 
 def signed_message(entry: Entry, digest: bytes | UnsetType, message: bytes | UnsetType) -> bytes:
@@ -129,19 +131,19 @@ def signed_message(entry: Entry, digest: bytes | UnsetType, message: bytes | Uns
     return raw_message(message)
 
 
-def _run(works: list[Work[bytes]]) -> list[SignAnswer | KmsError]:
-    results = custody.sign(
-        [work.key for work in works], [work.entry.suite for work in works], [work.prepared for work in works]
-    )
+def _compute(works: list[Work[bytes]]) -> list[SignAnswer | KmsError]:
+    results = custody.sign([work.slot for work in works], [work.prepared for work in works])
     return [
-        result
-        if isinstance(result, KmsError)
-        else SignAnswer(kid=str(work.entry.kid), sigs=[TrackSignature(*signature) for signature in result])
+        result if isinstance(result, KmsError) else _answer(work.entry, result)
         for work, result in zip(works, results, strict=True)
     ]
 
 
-SIGN = Verb(private=True, prepare=_prepare, run=_run, governed=_governed, permit=_permit)
+def _answer(entry: Entry, signatures: tuple[bytes, ...]) -> SignAnswer:
+    return SignAnswer(kid=entry.text, sigs=[*map(TrackSignature, entry.suite.public_names, signatures)])
+
+
+SIGN = Verb(private=True, prepare=_prepare, compute=_compute, size=len, governed=_governed, permit=_permit)
 
 OPERATIONS = (
     Operation(

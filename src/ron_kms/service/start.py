@@ -54,7 +54,7 @@ def start(
         horizon=horizon,
         watcher=watcher,
         custodian=custodian,
-        queue=CryptoQueue(threads),
+        queue=CryptoQueue(threads, metrics.depth),
         metrics=metrics,
         wait=wait,
         costs=measure(),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Annotated, NamedTuple, Protocol
 
 from msgspec import UNSET, Meta, UnsetType
@@ -12,7 +13,7 @@ from ron_kms.custody import core as custody
 from ron_kms.errors import KmsError
 from ron_kms.keys.directory import Entry
 from ron_kms.model import Kid
-from ron_kms.service.items import Verb, Work, attempt, authorised
+from ron_kms.service.items import Verb, attempt, authorised
 from ron_kms.service.kms import Kms
 from ron_kms.service.operation import Context, Operation
 from ron_kms.service.rules import named_inside, require_openable, require_use
@@ -28,6 +29,7 @@ from ron_kms.service.schema import (
     each,
     no_such_key,
 )
+from ron_kms.service.work import Work
 from ron_kms.service.wrap import WrapAnswer, WrapBatchAnswer, WrapResult, wrapping_half
 
 
@@ -106,8 +108,7 @@ class _Wrapped(Protocol):
 
 async def unwrap(kms: Kms, context: Context, request: UnwrapRequest) -> UnwrapAnswer:
     """:raises NotFound, KeyDisabled, BadRequest, Unsupported: as it concerns this key."""
-    item = UnwrapItem(kid=request.kid, wrapped=request.wrapped, context=request.context)
-    return await UNWRAP.one(kms, context, "unwrap", item)
+    return await UNWRAP.one(kms, context, "unwrap", request)
 
 
 async def unwrap_many(kms: Kms, context: Context, request: UnwrapBatchRequest) -> UnwrapBatchAnswer:
@@ -118,8 +119,7 @@ async def unwrap_many(kms: Kms, context: Context, request: UnwrapBatchRequest) -
 
 async def rewrap(kms: Kms, context: Context, request: UnwrapRequest) -> WrapAnswer:
     """:raises NotFound, KeyDisabled, BadRequest, Unsupported: as it concerns this key."""
-    item = UnwrapItem(kid=request.kid, wrapped=request.wrapped, context=request.context)
-    [move] = await _moves(kms, context, [item], UNSET)
+    [move] = await _moves(kms, context, [request], UNSET)
     return await REWRAP.one(kms, context, "rewrap", move)
 
 
@@ -129,7 +129,9 @@ async def rewrap_many(kms: Kms, context: Context, request: UnwrapBatchRequest) -
     return WrapBatchAnswer(items=each(WrapResult, await REWRAP.many(kms, context, "rewrap:batch", moves)))
 
 
-async def _moves(kms: Kms, context: Context, items: list[UnwrapItem], default: str | UnsetType) -> list[_Move]:
+async def _moves(
+    kms: Kms, context: Context, items: Sequence[UnwrapRequest | UnwrapItem], default: str | UnsetType
+) -> list[_Move]:
     texts = [item.kid if item.kid is not UNSET else default for item in items]
     kids = [attempt(authorised, context.caller, text) for text in texts]
     targets = await kms.directory.find(kid.at(None) for kid in kids if isinstance(kid, Kid))
@@ -161,12 +163,16 @@ def _prepare_move(item: _Move, entry: Entry) -> _Moved:
     return _Moved(_prepare(item, entry), item.target, key, wrap_info(item.target.kid, item.context))
 
 
+def _size(sealed: _Sealed) -> int:
+    return len(sealed.message)
+
+
 def _unwrap(works: list[Work[_Sealed]]) -> list[UnwrapAnswer | KmsError]:
     results = custody.unwrap(
-        [work.key for work in works], [work.prepared.info for work in works], [work.prepared.message for work in works]
+        [work.slot for work in works], [work.prepared.info for work in works], [work.prepared.message for work in works]
     )
     return [
-        does_not_open() if result is None else UnwrapAnswer(kid=str(work.entry.kid), plaintext=result)
+        does_not_open() if result is None else UnwrapAnswer(kid=work.entry.text, plaintext=result)
         for work, result in zip(works, results, strict=True)
     ]
 
@@ -174,7 +180,7 @@ def _unwrap(works: list[Work[_Sealed]]) -> list[UnwrapAnswer | KmsError]:
 def _rewrap(works: list[Work[_Moved]]) -> list[WrapAnswer | KmsError]:
     moved = [work.prepared for work in works]
     results = custody.rewrap(
-        [work.key for work in works],
+        [work.slot for work in works],
         [move.sealed.info for move in moved],
         [move.sealed.message for move in moved],
         [move.key for move in moved],
@@ -183,18 +189,19 @@ def _rewrap(works: list[Work[_Moved]]) -> list[WrapAnswer | KmsError]:
     return [
         does_not_open()
         if result is None
-        else WrapAnswer(kid=str(move.target.kid), wrapped=ciphertext_header(move.target.kid.version or 0) + result)
+        else WrapAnswer(kid=move.target.text, wrapped=ciphertext_header(move.target.kid.version or 0) + result)
         for move, result in zip(moved, results, strict=True)
     ]
 
 
-UNWRAP = Verb[UnwrapItem, _Sealed, UnwrapAnswer](
-    private=True, prepare=_prepare, run=_unwrap, kid=_named_inside, opens=True
+UNWRAP = Verb[UnwrapRequest | UnwrapItem, _Sealed, UnwrapAnswer](
+    private=True, prepare=_prepare, compute=_unwrap, size=_size, kid=_named_inside, opens=True
 )
 REWRAP = Verb[_Move, _Moved, WrapAnswer](
     private=True,
     prepare=_prepare_move,
-    run=_rewrap,
+    compute=_rewrap,
+    size=lambda move: _size(move.sealed),
     kid=_named_inside,
     opens=True,
     also=lambda move: (move.target,),

@@ -2,18 +2,18 @@
 
 from __future__ import annotations
 
-from collections import Counter
+from functools import lru_cache
 from typing import Annotated, Literal, NamedTuple
 
 from msgspec import UNSET, Meta, UnsetType
 
 from ron_kms.crypto.signing import Mode, Verdict, VerifyKey, judge_batch
-from ron_kms.errors import BadRequest, Internal
+from ron_kms.errors import BadRequest, Internal, KmsError
 from ron_kms.keys.directory import Entry
 from ron_kms.keys.life import VerifyRefusal, verify_refusal
 from ron_kms.model import Kid, Policy
 from ron_kms.policy.pq import broken_by, mode_of, refusal, rolls_back
-from ron_kms.service.items import Verb, Work
+from ron_kms.service.items import Verb
 from ron_kms.service.kms import Kms
 from ron_kms.service.operation import Context, Operation
 from ron_kms.service.rollback import roll_back
@@ -32,6 +32,7 @@ from ron_kms.service.schema import (
     each,
 )
 from ron_kms.service.sign import signed_message
+from ron_kms.service.work import Work, value_of
 
 _SIGS_MAX = 8
 
@@ -111,44 +112,39 @@ class _Claim(NamedTuple):
     key: VerifyKey
     message: bytes
     sigs: list[TrackSignature]
-    requested: Mode | None
     refusal: VerifyRefusal | None
 
 
 class _Judged(NamedTuple):
     answer: VerifyAnswer
     verdict: Verdict | None
-    entry: Entry
-    policy: Policy
 
 
 async def verify(kms: Kms, context: Context, request: VerifyRequest) -> VerifyAnswer:
     """:raises NotFound, BadRequest, Unsupported: as it concerns this key. A bad signature is no error.
     :raises PolicyRefused: a looser mode is asked for than the tenant's policy demands.
     """
-    item = VerifyItem(
-        kid=request.kid, sigs=request.sigs, digest=request.digest, message=request.message, policy=request.policy
-    )
-    judged = await VERIFY.one(kms, context, "verify", item)
-    await _follow_up(kms, [judged])
+    works = await VERIFY.works(kms, context, "verify", (request,))
+    await _follow_up(kms, works)
+    judged: _Judged = value_of(works[0])
     return judged.answer
 
 
 async def verify_batch(kms: Kms, context: Context, request: VerifyBatchRequest) -> VerifyBatchAnswer:
     """Each item is answered by itself."""
-    results = await VERIFY.many(kms, context, "verify:batch", request.items, request.kid)
-    await _follow_up(kms, [result for result in results if isinstance(result, _Judged)])
-    answers = [result.answer if isinstance(result, _Judged) else result for result in results]
+    works = await VERIFY.works(kms, context, "verify:batch", request.items, request.kid)
+    await _follow_up(kms, works)
+    answers = [work.result.answer if isinstance(work.result, _Judged) else work.result for work in works]
     return VerifyBatchAnswer(items=each(VerifyResult, answers))
 
 
-def _versioned(_: VerifyItem, kid: Kid) -> Kid:
+def _versioned(_: VerifyRequest | VerifyItem, kid: Kid) -> Kid:
     if kid.version is None:
         raise BadRequest("verify needs the kid with its version, as sign has answered it")
     return kid
 
 
-def _prepare(item: VerifyItem, entry: Entry) -> _Claim:
+def _prepare(item: VerifyRequest | VerifyItem, entry: Entry) -> _Claim:
     require_use(entry, "sign")
     if entry.verify_key is None:
         raise Internal("a signing key without its public half")
@@ -156,16 +152,19 @@ def _prepare(item: VerifyItem, entry: Entry) -> _Claim:
         entry.verify_key,
         signed_message(entry, item.digest, item.message),
         item.sigs,
-        asked(item.policy),
         verify_refusal(entry.key.min_verify_version, entry.kid.version or 0, entry.state),
     )
 
 
-def _permit(item: VerifyItem, entry: Entry, policy: Policy) -> None:
-    mode_of(policy, entry.kid.uuid, asked(item.policy))
+def _size(claim: _Claim) -> int:
+    return len(claim.message)
 
 
-def _run(works: list[Work[_Claim]]) -> list[_Judged]:
+def _permit(item: VerifyRequest | VerifyItem, entry: Entry, policy: Policy) -> Mode:
+    return mode_of(policy, entry.kid.uuid, asked(item.policy))
+
+
+def _compute(works: list[Work[_Claim]]) -> list[_Judged]:
     claims = [work.prepared for work in works if work.prepared.refusal is None]
     verdicts = iter(
         judge_batch([(claim.key, claim.message, [(sig.alg, sig.signature) for sig in claim.sigs]) for claim in claims])
@@ -178,23 +177,25 @@ def _run(works: list[Work[_Claim]]) -> list[_Judged]:
 
 def _refused(work: Work[_Claim], reason: VerifyRefusal) -> _Judged:
     details = VerifyDetails(checked=[], failed=[], reason=reason)
-    return _Judged(VerifyAnswer(ok=False, details=details, cache_age_ms=work.age_ms), None, work.entry, work.governed)
+    return _Judged(VerifyAnswer(ok=False, details=details, cache_age_ms=work.age_ms), None)
 
 
 def _answer(work: Work[_Claim], verdict: Verdict) -> _Judged:
-    policy = work.governed
-    reason = refusal(verdict, mode_of(policy, work.entry.kid.uuid, work.prepared.requested))
+    reason, satisfied = _judgement(verdict, work.mode)
     details = VerifyDetails(
-        checked=list(verdict.checked),
-        failed=list(verdict.failed),
-        satisfied_mode=_strictest(verdict),
-        reason=UNSET if reason is None else reason,
+        checked=list(verdict.checked), failed=list(verdict.failed), satisfied_mode=satisfied, reason=reason
     )
-    answer = VerifyAnswer(ok=reason is None, details=details, cache_age_ms=work.age_ms)
-    return _Judged(answer, verdict, work.entry, policy)
+    return _Judged(VerifyAnswer(ok=reason is UNSET, details=details, cache_age_ms=work.age_ms), verdict)
 
 
-def _strictest(verdict: Verdict) -> Literal["or", "and", "pq_only"] | UnsetType:
+@lru_cache
+def _judgement(verdict: Verdict, mode: Mode) -> tuple[Reason | UnsetType, Mode | UnsetType]:
+    """Why it is refused, and the strictest mode that it satisfies. There are few verdicts."""
+    reason = refusal(verdict, mode)
+    return UNSET if reason is None else reason, _strictest(verdict)
+
+
+def _strictest(verdict: Verdict) -> Mode | UnsetType:
     post_quantum = verdict.satisfies("pq_only")
     if post_quantum and verdict.satisfies("and"):
         return "and"
@@ -203,24 +204,29 @@ def _strictest(verdict: Verdict) -> Literal["or", "and", "pq_only"] | UnsetType:
     return "or" if verdict.satisfies("or") else UNSET
 
 
-async def _follow_up(kms: Kms, results: list[_Judged]) -> None:
+async def _follow_up(kms: Kms, works: list[Work[_Claim]]) -> None:
     """Count what was refused and what a later phase would refuse; roll back a step that broke what it had not named."""
-    weak: Counter[tuple[Kid, Verdict]] = Counter()
-    for answer, verdict, entry, policy in results:
+    weak: dict[tuple[str, Verdict], int] = {}
+    for work in works:
+        if isinstance(work.result, KmsError):
+            continue
+        answer, verdict = work.result
         if answer.details.reason is not UNSET:
             kms.metrics.reject(answer.details.reason)
         if verdict is None or answer.details.satisfied_mode == "and":
             continue
+        entry, policy = work.entry, work.policy
         if answer.ok:
-            weak[entry.kid, verdict] += 1
+            name = entry.text, verdict
+            weak[name] = weak.get(name, 0) + 1
         elif rolls_back(policy, entry.kid.uuid, refusal(verdict, mode_of(policy, entry.kid.uuid))):
             await roll_back(kms, policy, entry.kid)
-    for (kid, verdict), count in weak.items():
+    for (text, verdict), count in weak.items():
         for phase, reason in broken_by(verdict):
-            kms.recent.note(str(kid), phase, reason, count)
+            kms.recent.note(text, phase, reason, count)
 
 
-def _governed(_: VerifyItem) -> bool:
+def _governed(_: VerifyRequest | VerifyItem) -> bool:
     return True
 
 
@@ -232,7 +238,8 @@ def _outcome(judged: _Judged) -> str:
 VERIFY = Verb(
     private=False,
     prepare=_prepare,
-    run=_run,
+    compute=_compute,
+    size=_size,
     kid=_versioned,
     governed=_governed,
     permit=_permit,

@@ -15,11 +15,12 @@ from ron_kms.crypto.framing import ciphertext_header, wrap_info
 from ron_kms.crypto.wrapping import WrapKey, wrap_batch
 from ron_kms.errors import BadRequest, Internal, KmsError
 from ron_kms.keys.directory import Entry
-from ron_kms.service.items import Verb, Work
+from ron_kms.service.items import Verb
 from ron_kms.service.kms import Kms
 from ron_kms.service.operation import Context, Operation
 from ron_kms.service.rules import require_newest, require_use
 from ron_kms.service.schema import ITEMS_MAX, Answer, Bound, Failure, KidText, Request, Secret, each
+from ron_kms.service.work import Work
 
 DataKeySize = Annotated[
     int, Meta(ge=16, le=1024, description="Bytes of a fresh random data key, which is answered once in the clear.")
@@ -83,8 +84,7 @@ class _Envelope(NamedTuple):
 
 async def wrap(kms: Kms, context: Context, request: WrapRequest) -> WrapAnswer:
     """:raises NotFound, KeyDisabled, Conflict, BadRequest, Unsupported: as it concerns this key."""
-    item = WrapItem(kid=request.kid, plaintext=request.plaintext, size=request.size, context=request.context)
-    return await WRAP.one(kms, context, "wrap", item)
+    return await WRAP.one(kms, context, "wrap", request)
 
 
 async def wrap_many(kms: Kms, context: Context, request: WrapBatchRequest) -> WrapBatchAnswer:
@@ -94,7 +94,7 @@ async def wrap_many(kms: Kms, context: Context, request: WrapBatchRequest) -> Wr
     )
 
 
-def _prepare(item: WrapItem, entry: Entry) -> _Envelope:
+def _prepare(item: WrapRequest | WrapItem, entry: Entry) -> _Envelope:
     key = wrapping_half(entry)
     info = wrap_info(entry.kid, item.context)
     if item.plaintext is not UNSET and item.size is UNSET:
@@ -102,6 +102,10 @@ def _prepare(item: WrapItem, entry: Entry) -> _Envelope:
     if item.size is UNSET or item.plaintext is not UNSET:
         raise BadRequest("exactly one of plaintext and size is needed")
     return _Envelope(key, os.urandom(item.size), info, made_here=True)
+
+
+def _size(envelope: _Envelope) -> int:
+    return len(envelope.plaintext)
 
 
 def wrapping_half(entry: Entry) -> WrapKey:
@@ -116,11 +120,11 @@ def wrapping_half(entry: Entry) -> WrapKey:
     return entry.wrap_key
 
 
-def _run(works: list[Work[_Envelope]]) -> list[WrapAnswer | KmsError]:
+def _compute(works: list[Work[_Envelope]]) -> list[WrapAnswer | KmsError]:
     results = wrap_batch([(work.prepared.key, work.prepared.plaintext, work.prepared.info) for work in works])
     return [
         WrapAnswer(
-            kid=str(work.entry.kid),
+            kid=work.entry.text,
             wrapped=ciphertext_header(work.entry.kid.version or 0) + result,
             plaintext=work.prepared.plaintext if work.prepared.made_here else UNSET,
         )
@@ -131,7 +135,7 @@ def _run(works: list[Work[_Envelope]]) -> list[WrapAnswer | KmsError]:
 
 
 # Fresh, so that nothing is wrapped for a version that was disabled or found compromised elsewhere.
-WRAP = Verb(private=False, prepare=_prepare, run=_run, fresh=True)
+WRAP = Verb(private=False, prepare=_prepare, compute=_compute, size=_size, fresh=True)
 
 OPERATIONS = (
     Operation(

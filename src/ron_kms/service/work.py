@@ -1,0 +1,164 @@
+"""What is on its way through the service: a batch of items, one request's, and how large ones are cut.
+
+See :mod:`ron_kms.service.items` for the way itself.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from typing import Any, Generic, Protocol, TypeVar
+
+from msgspec import UnsetType
+
+from ron_kms._core import KeySlot
+from ron_kms.crypto.signing import Mode
+from ron_kms.errors import KmsError, StoreUnavailable
+from ron_kms.keys.directory import Entry
+from ron_kms.model import Kid, Policy
+from ron_kms.service.kms import Kms
+from ron_kms.service.operation import Context
+from ron_kms.store.refresh import boottime
+
+PART = 128
+"""Items that are prepared in one turn of the event loop: some half a millisecond."""
+
+Prepared = TypeVar("Prepared")
+K = TypeVar("K")
+V = TypeVar("V")
+
+
+class Item(Protocol):
+    """An item of any verb."""
+
+    @property
+    def kid(self) -> str | UnsetType: ...
+
+
+class Kind(Protocol):
+    """What a batch knows of its verb."""
+
+    @property
+    def outcome(self) -> Callable[[Any], str]: ...
+
+
+class Batch:
+    """The items of one request.
+
+    :ivar op: what the request is counted as.
+    :ivar works: its items, in order.
+    :ivar left: how many of them are on their way.
+    :ivar overtaken: those whose key was changed on the way.
+    :ivar started: in seconds of CLOCK_BOOTTIME.
+    """
+
+    __slots__ = ("context", "kms", "left", "op", "overtaken", "started", "verb", "works")
+
+    def __init__(self, verb: Kind, kms: Kms, context: Context, op: str) -> None:
+        self.verb = verb
+        self.kms = kms
+        self.context = context
+        self.op = op
+        self.works: list[Work[Any]] = []
+        self.left = 0
+        self.overtaken: list[Work[Any]] = []
+        self.started = boottime()
+
+
+class Work(Generic[Prepared]):
+    """One item on its way. What is not known of it yet is not there.
+
+    :ivar kid: the version that is meant; without its number it means the newest.
+    :ivar entry: the version that it works with.
+    :ivar alg: that version's suite, as metrics name it.
+    :ivar slot: the unsealed private key, for verbs that work with it, until they have.
+    :ivar policy: the tenant's, for verbs and items that are governed by it; ``mode`` is what it demands of this one.
+    :ivar result: what came of it, or its error; None on the way.
+    """
+
+    __slots__ = ("alg", "batch", "entry", "item", "kid", "mode", "policy", "prepared", "result", "slot")
+    kid: Kid
+    entry: Entry
+    prepared: Prepared
+    slot: KeySlot
+    policy: Policy
+    mode: Mode
+
+    def __init__(self, batch: Batch, item: Item) -> None:
+        self.batch = batch
+        self.item = item
+        self.alg = "none"
+        self.result: Any = None
+
+    @property
+    def age_ms(self) -> int | None:
+        """How old the entry is, where it was known before this request."""
+        return self.entry.age_ms if self.entry.read_at < self.batch.started else None
+
+    def fail(self, error: KmsError) -> None:
+        """It is on its way no longer."""
+        self.batch.left -= 1
+        if isinstance(error, Overtaken):
+            self.batch.overtaken.append(self)
+        else:
+            self.result = error
+
+
+class Overtaken(StoreUnavailable):
+    """The key was changed after it was looked up and before it was used."""
+
+    def __init__(self) -> None:
+        super().__init__("the key is being changed", retry_after=1)
+
+
+def value_of(work: Work[Any]) -> Any:
+    """:raises KmsError: its result is an error."""
+    if isinstance(work.result, KmsError):
+        raise work.result
+    return work.result
+
+
+def recall(names: Iterable[K], cached: Callable[[K], V | None]) -> tuple[dict[K, V | KmsError], list[K]]:
+    """What is in memory under these names, each asked for once, and the names of what is not."""
+    found: dict[K, V | KmsError] = {}
+    missing: dict[K, None] = {}
+    for name in names:
+        if name not in found and name not in missing:
+            value = cached(name)
+            if value is None:
+                missing[name] = None
+            else:
+                found[name] = value
+    return found, list(missing)
+
+
+def each_of(works: list[Work[Prepared]], step: Callable[..., None], *args: object) -> list[Work[Prepared]]:
+    """Those of the items that a step has not failed for."""
+    good = []
+    for work in works:
+        try:
+            step(work, *args)
+        except KmsError as error:
+            work.fail(error)
+        else:
+            good.append(work)
+    return good
+
+
+def waves(works: list[Work[Prepared]], keys: int) -> list[list[Work[Prepared]]]:
+    """The items in order, cut so that at most so many keys are named in each: those are unsealed at the same time."""
+    if len(works) <= keys:
+        return [works]
+    cut: list[list[Work[Prepared]]] = []
+    named: set[Kid] = set()
+    for work in works:
+        if not cut or (len(named) == keys and work.kid not in named):
+            cut.append([])
+            named = set()
+        named.add(work.kid)
+        cut[-1].append(work)
+    return cut
+
+
+def parts(works: list[Work[Prepared]]) -> Iterable[list[Work[Prepared]]]:
+    """The items in order, cut into what is prepared in one turn of the event loop."""
+    return (works[start : start + PART] for start in range(0, len(works), PART))

@@ -1,0 +1,7 @@
+"""A store of its own for every test."""
+
+from __future__ import annotations
+
+from tests.store.conftest import place, store
+
+__all__ = ["place", "store"]
