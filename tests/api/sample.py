@@ -196,6 +196,7 @@ OPERATIONS = (
     Operation(
         "restore", "POST", "/v1/kms/changes/{tenant}/{number}/restore", "kms:create", Place, Echo, echo, "Restore."
     ),
+    Operation("show", "GET", "/v1/kms/changes/{tenant}/{number}/shown", "kms:read", Place, Echo, echo, "Show."),
     Operation("fail", "POST", "/v1/kms/fail", "kms:create", Failing, Count, fail, "Fail as asked."),
 )
 

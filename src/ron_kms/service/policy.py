@@ -166,7 +166,8 @@ async def keys_of(kms: Kms, tenant: str, after: Kid | None = None) -> AsyncItera
 
 
 def _etag(policy: Policy) -> str:
-    return str(policy.revision)
+    """The default has no revision, and changes with the settings."""
+    return str(policy.revision) if policy.revision else f"0-{policy.phase}-{policy.rollout_percent}"
 
 
 async def _classical(kms: Kms, tenant: str) -> tuple[dict[str, int], int]:

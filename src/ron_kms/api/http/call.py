@@ -8,7 +8,7 @@ prefix are the service's, item by item. A wrong token is nobody's: it takes no p
 from __future__ import annotations
 
 import time
-from collections.abc import Awaitable, Callable, MutableMapping
+from collections.abc import Awaitable, Callable, Mapping, MutableMapping, Sequence
 from typing import Any, Protocol
 
 from ron_kms.api.http.body import Body, ClientGone, Deadlines, Receive, unpack
@@ -25,6 +25,7 @@ from ron_kms.api.http.headers import (
     gather,
     if_match,
     request_id,
+    unchanged,
 )
 from ron_kms.api.http.traffic import Traffic
 from ron_kms.engine.gate import Gate
@@ -55,6 +56,17 @@ _HEADERS: dict[Format, list[tuple[bytes, bytes]]] = {
         (b"x-content-type-options", b"nosniff"),
     ]
     for name, media in MEDIA_TYPES.items()
+}
+
+_REVALIDATED = (
+    # Whoever has read it may keep it, and asks each time whether it is still so: a state that was changed, such as a
+    # key that is compromised, is never overlooked.
+    (b"cache-control", b"private, no-cache"),
+    (b"vary", b"accept"),
+)
+_KEPT: dict[Format, list[tuple[bytes, bytes]]] = {
+    name: [*(header for header in headers if header[0] != b"cache-control"), *_REVALIDATED]
+    for name, headers in _HEADERS.items()
 }
 
 
@@ -127,6 +139,7 @@ class Call:
         self._inflight = edge.metrics.inflight(operation.name)
         self._is_batch = "items" in operation.request.__struct_fields__
         self._encode = encoders(operation.response)
+        self._may_be_kept = operation.method == "GET" and "etag" in operation.response.__struct_fields__
         self._tells = {"cache_age_ms", "etag"} & set(operation.response.__struct_fields__)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -166,7 +179,10 @@ class Call:
             else:
                 self._count(context, None, time.perf_counter() - started)
                 extra = self._extra(response) if self._tells else ()
-                await answer(scope, send, self._operation.status, format_, corr_id, content, *extra)
+                if self._may_be_kept:
+                    await self._answer_kept(scope, send, found, format_, corr_id, content, response, extra)
+                else:
+                    await answer(scope, send, self._operation.status, format_, corr_id, content, *extra)
         except ClientGone:
             edge.metrics.refused("disconnect")
         finally:
@@ -178,6 +194,23 @@ class Call:
         self._edge.metrics.batch(self._name, items)
         if items > 1:
             self._edge.rates.charge(caller, items - 1, time.perf_counter(), paid=1)
+
+    async def _answer_kept(
+        self,
+        scope: Scope,
+        send: Send,
+        found: dict[bytes, bytes],
+        format_: Format,
+        corr_id: str,
+        content: bytes,
+        response: Any,
+        extra: Sequence[tuple[bytes, bytes]],
+    ) -> None:
+        """What a client may keep; 304 where it has it already."""
+        if unchanged(found, response.etag):
+            await answer_unchanged(send, corr_id, *extra)
+        else:
+            await answer(scope, send, self._operation.status, format_, corr_id, content, *extra, headers=_KEPT)
 
     def _extra(self, response: Any) -> list[tuple[bytes, bytes]]:
         """The headers that come from fields of the answer."""
@@ -230,16 +263,24 @@ async def answer(
     corr_id: str,
     content: bytes,
     *extra: tuple[bytes, bytes],
+    headers: Mapping[Format, list[tuple[bytes, bytes]]] = _HEADERS,
 ) -> None:
     """One start and one body message; HEAD gets the headers alone."""
-    headers = [
-        *_HEADERS[format_],
+    all_headers = [
+        *headers[format_],
         (b"content-length", b"%d" % len(content)),
         (b"x-corr-id", corr_id.encode("ascii")),
         *extra,
     ]
-    await send({"type": "http.response.start", "status": status, "headers": headers})
+    await send({"type": "http.response.start", "status": status, "headers": all_headers})
     await send({"type": "http.response.body", "body": b"" if scope["method"] == "HEAD" else content})
+
+
+async def answer_unchanged(send: Send, corr_id: str, *extra: tuple[bytes, bytes]) -> None:
+    """304: the headers that 200 would have had and that say how it may be kept (RFC 9110 15.4.5)."""
+    headers = [*_REVALIDATED, (b"x-corr-id", corr_id.encode("ascii")), *extra]
+    await send({"type": "http.response.start", "status": 304, "headers": headers})
+    await send({"type": "http.response.body", "body": b""})
 
 
 async def answer_error(

@@ -18,11 +18,15 @@ _FORMATS: dict[bytes, Format] = {media.encode(): name for name, media in MEDIA_T
 _KNOWN = frozenset(
     (
         *(b"authorization", b"content-type", b"content-length", b"content-encoding"),
-        *(b"accept", b"x-corr-id", b"if-match"),
+        *(b"accept", b"x-corr-id", b"if-match", b"if-none-match"),
     )
 )
+_LISTS = frozenset((b"accept", b"if-none-match"))
 _CORR_ID = re.compile(rb"[A-Za-z0-9._-]{1,128}")
 _ENTITY_TAG = re.compile(rb'"([\x21\x23-\x7e]{1,128})"|\*')
+_OPAQUE = rb'"[\x21\x23-\x7e\x80-\xff]*"'
+_ANY_TAG = re.compile(_OPAQUE)
+_TAGS = re.compile(rb"[ \t,]*(?:W/)?%(tag)s(?:[ \t]*,[ \t,]*(?:W/)?%(tag)s)*[ \t,]*" % {b"tag": _OPAQUE})
 _LONGEST = 256
 """Longer values of Accept and Content-Type are not looked at: no client of ours sends them."""
 
@@ -34,7 +38,7 @@ def gather(raw: Collection[tuple[bytes, bytes]]) -> dict[bytes, bytes]:
     """The headers by lower-case name, as ASGI has them.
 
     Where any came more than once there are only those that we use: a repeated one becomes :data:`TWICE`, repeated
-    Accept is joined.
+    lists are joined.
     """
     found = dict(raw)
     if len(found) == len(raw):
@@ -44,7 +48,7 @@ def gather(raw: Collection[tuple[bytes, bytes]]) -> dict[bytes, bytes]:
         if name in _KNOWN:
             if name not in found:
                 found[name] = value
-            elif name == b"accept":
+            elif name in _LISTS:
                 found[name] += b"," + value
             else:
                 found[name] = TWICE
@@ -88,6 +92,20 @@ def if_match(found: dict[bytes, bytes]) -> str | None:
             "If-Match is not one strong entity tag in quotes", hint="Send the ETag that reading has answered, as it is."
         )
     return "*" if match[1] is None else match[1].decode("ascii")
+
+
+def unchanged(found: dict[bytes, bytes], etag: str) -> bool:
+    """Whether ``If-None-Match`` names this entity tag, so that whoever asks has it (RFC 9110 13.1.2, weak comparison).
+
+    What is no list of tags is not looked at.
+    """
+    value = found.get(b"if-none-match")
+    if value is None:
+        return False
+    value = value.strip()
+    if value == b"*":
+        return True
+    return _TAGS.fullmatch(value) is not None and entity_tag(etag) in _ANY_TAG.findall(value)
 
 
 def entity_tag(etag: str) -> bytes:

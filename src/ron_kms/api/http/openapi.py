@@ -21,6 +21,7 @@ Schema = dict[str, Any]
 
 _REF = "#/components/schemas/{name}"
 _SENTENCE = re.compile(r"(?<=\.)\s+")
+_KEPT_HEADERS = ("Cache-Control", "Vary")
 
 _ABOUT = """\
 A key management service for classical, post-quantum and hybrid keys.
@@ -76,7 +77,7 @@ def describe(operations: Sequence[Operation], body_bytes: int) -> Schema:
         "paths": paths,
         "components": {
             "schemas": schemas,
-            "responses": dict(_error_responses()),
+            "responses": {"NotModified": _not_modified(), **dict(_error_responses())},
             "headers": _response_headers(),
             "parameters": {
                 "CorrID": {
@@ -91,6 +92,12 @@ def describe(operations: Sequence[Operation], body_bytes: int) -> Schema:
                     "required": True,
                     "description": "The ETag that reading it has answered: where it was changed since then, nothing is"
                     " done. `*` stands for any.",
+                    "schema": {"type": "string", "examples": ['"1"']},
+                },
+                "IfNoneMatch": {
+                    "name": "If-None-Match",
+                    "in": "header",
+                    "description": "ETags of what was read earlier: where one of them is still so, the answer is 304.",
                     "schema": {"type": "string", "examples": ['"1"']},
                 },
             },
@@ -124,6 +131,9 @@ def _operation(operation: Operation, body: type[msgspec.Struct] | None, schemas:
         | {str(status): {"$ref": f"#/components/responses/Error{status}"} for status in _statuses()},
         "x-scope": operation.scope,
     }
+    if operation.method == "GET" and "etag" in operation.response.__struct_fields__:
+        described["parameters"].append({"$ref": "#/components/parameters/IfNoneMatch"})
+        described["responses"]["304"] = {"$ref": "#/components/responses/NotModified"}
     if operation.if_match:
         described["parameters"].append({"$ref": "#/components/parameters/IfMatch"})
     if body is not None:
@@ -157,10 +167,19 @@ def _answer(operation: Operation, schemas: dict[str, Schema]) -> Schema:
         headers.append("X-KMS-Cache-Age")
     if "etag" in operation.response.__struct_fields__:
         headers.append("ETag")
+        if operation.method == "GET":
+            headers += _KEPT_HEADERS
     return {
         "description": (operation.response.__doc__ or "Done.").strip().partition("\n")[0],
         "headers": {name: {"$ref": f"#/components/headers/{name}"} for name in headers},
         "content": _content(operation.response, schemas),
+    }
+
+
+def _not_modified() -> Schema:
+    return {
+        "description": "It is as it was read earlier.",
+        "headers": {name: {"$ref": f"#/components/headers/{name}"} for name in ("X-Corr-ID", "ETag", *_KEPT_HEADERS)},
     }
 
 
@@ -223,5 +242,10 @@ def _response_headers() -> Schema:
             "description": "Stands for what was read or written; it changes with every change.",
             "schema": {"type": "string"},
         },
+        "Cache-Control": {
+            "description": "`private, no-cache`: it may be kept, and its ETag asked for before each use.",
+            "schema": {"type": "string"},
+        },
+        "Vary": {"description": "`accept`: the formats are kept apart.", "schema": {"type": "string"}},
         "WWW-Authenticate": {"description": "The scheme, `Bearer`.", "schema": {"type": "string"}},
     }
