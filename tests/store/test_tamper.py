@@ -18,7 +18,7 @@ from ron_kms.errors import ConfigurationError, KmsError, StoreCorrupt
 from ron_kms.model import Policy, new_uuid
 from ron_kms.root.handle import RootKey
 from ron_kms.root.seals import parse_seal
-from ron_kms.store import changes, keys, leases, minted, operations, policies, revocations, tokens
+from ron_kms.store import audit, changes, keys, leases, minted, operations, outbox, policies, revocations, tokens
 from ron_kms.store.bootstrap import Store, attach
 from ron_kms.store.operations import OpId
 from ron_kms.store.schema import KEYS, LEASES, METADATA, OPERATIONS
@@ -26,6 +26,7 @@ from tests.store.sample import NOW, Place, add_key
 
 OP = OpId("acme", "token-1", "create", "0b0e4d34-31b0-4d3f-9d6c-2f7a1f0e8f11")
 MARK = "tampered-by-hand"
+LOG = "a/b/1"
 
 
 def load_keys(connection: Connection, store: Store) -> None:
@@ -62,6 +63,10 @@ LOADERS: dict[str, Callable[[Connection, Store], object]] = {
     "policies": load_policies,
     "policy_plans": load_policies,
     "tenant_heads": load_policies,
+    "audit": lambda connection, store: audit.load_logs(connection, store.rows),
+    "audit_logs": lambda connection, store: audit.load_logs(connection, store.rows),
+    "audit_heads": lambda connection, store: [audit.load_head(connection, store.rows, name) for name in ("a/b/0", LOG)],
+    "outbox": lambda connection, store: outbox.waiting_for(connection, store.rows, LOG),
 }
 """How each table is read by the rest of ron-kms."""
 
@@ -90,6 +95,11 @@ def original(tmp_path_factory: pytest.TempPathFactory) -> Place:
             revocations.revoke(connection, store.rows, "acme", [gone])
         for tenant in ("acme", "other"):
             policies.save_policy(connection, store.rows, tenant, Policy(1, 100, stepped=NOW), b"named")
+        audit.deployment(connection, store.rows)
+        for origin in ("a/b/0", LOG):
+            log = audit.AuditLog(origin, "b", "0", "0", b"k", b"blob-", b"k", b"blob-", NOW, "damage", NOW)
+            audit.register_log(connection, store.rows, log, b"root")
+            outbox.put(connection, store.rows, outbox.Waiting(new_uuid(), origin, b"record"))
 
     store.database.write(fill).result()
     store.close()

@@ -236,3 +236,45 @@ TENANT_HEADS = _table(
 )
 """What a tenant's rows in other tables are, so that none can be taken out: the MAC of its policy, or nothing, and the
 numbers of its revocations. The row of the empty name counts the others: its ``revision`` is how many there are."""
+
+AUDIT = _table(
+    "audit",
+    _column("slot", Kind.INTEGER, primary=True),
+    _column("deployment", Kind.TEXT),
+    _column("logs", Kind.INTEGER),
+)
+"""One row: what this deployment is called in the origins of its audit logs, and how many logs are registered."""
+
+AUDIT_LOGS = _table(
+    "audit_logs",
+    _column("origin", Kind.TEXT, primary=True),
+    _column("node", Kind.TEXT),
+    _column("slot", Kind.TEXT),
+    _column("folder", Kind.TEXT),
+    _column("ed25519", Kind.BYTES),
+    _column("ed25519_blob", Kind.BYTES),
+    _column("ml_dsa_44", Kind.BYTES),
+    _column("ml_dsa_44_blob", Kind.BYTES),
+    _column("created", Kind.TIME),
+    _column("damage", Kind.TEXT, nullable=True),
+    _column("closed", Kind.TIME, nullable=True),
+)
+"""The audit logs, with the public and the sealed halves of their keys. One that is closed is not gone on with; another
+of the same slot has taken its place."""
+
+AUDIT_HEADS = _table(
+    "audit_heads",
+    _column("origin", Kind.TEXT, primary=True),
+    _column("size", Kind.INTEGER),
+    _column("root", Kind.BYTES),
+    _column("seen", Kind.TIME),
+)
+"""How far each log had come."""
+
+OUTBOX = _table(
+    "outbox",
+    _column("id", Kind.TEXT, primary=True),
+    _column("origin", Kind.TEXT, nullable=True),
+    _column("record", Kind.BYTES),
+)
+"""Records of changes that are made, on their way into the log named here, or into any."""

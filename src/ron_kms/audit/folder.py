@@ -1,0 +1,135 @@
+"""The folder of one log: who may write to it, and its tiles read back.
+
+lock                       held by the process that writes
+checkpoint                 the newest one, a signed note
+tile/<level>/...           C2SP tlog-tiles, the partial ones of a checkpoint too
+tile/entries/...           the records, 256 a bundle
+journal/<first index>      what was appended since, group by group
+"""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import shutil
+from pathlib import Path
+from typing import Literal
+
+from ron_kms.audit.files import make_folder, put, sync_folder
+from ron_kms.audit.journal import FOLDER as JOURNAL
+from ron_kms.audit.note import MAX_NOTE
+from ron_kms.audit.tiles import ENTRIES, MAX_BUNDLE, decode_bundle, path
+from ron_kms.audit.tree import HASH_SIZE, TILE_WIDTH
+from ron_kms.errors import Malformed
+
+CHECKPOINT = "checkpoint"
+_LOCK = "lock"
+
+
+class LogFolder:
+    """Where a log is kept.
+
+    Reading needs no lock: files are replaced whole.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self._lock = -1
+
+    def exists(self) -> bool:
+        """Whether a log is here: it has a checkpoint, or anything else beside its lock."""
+        return self.path.is_dir() and any(entry.name != _LOCK for entry in self.path.iterdir())
+
+    def make(self) -> None:
+        """:raises OSError: it cannot be made."""
+        make_folder(self.path / JOURNAL)
+
+    def lock(self) -> bool:
+        """Keep it for this process; False where another has it.
+
+        :raises OSError: the folder cannot be used.
+        """
+        fd = os.open(self.path / _LOCK, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
+        try:
+            fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            os.close(fd)
+            return False
+        self._lock = fd
+        return True
+
+    def unlock(self) -> None:
+        fd, self._lock = self._lock, -1
+        if fd >= 0:
+            os.close(fd)
+
+    @property
+    def journal(self) -> Path:
+        return self.path / JOURNAL
+
+    def checkpoint(self) -> bytes | None:
+        """The newest checkpoint as it was signed; None where there is none.
+
+        :raises OSError: it cannot be read.
+        """
+        try:
+            with (self.path / CHECKPOINT).open("rb") as file:
+                return file.read(MAX_NOTE + 1)
+        except FileNotFoundError:
+            return None
+
+    def put_checkpoint(self, note: bytes) -> None:
+        """:raises OSError: it cannot be written."""
+        put(self.path, CHECKPOINT, note)
+
+    def tile(self, level: int, index: int, width: int) -> bytes:
+        """The hashes of a tile, joined; a partial one may be read out of what has followed it.
+
+        :raises Malformed: it is missing or has another size.
+        :raises OSError: it cannot be read.
+        """
+        data = self._wider(level, index, width, TILE_WIDTH * HASH_SIZE)
+        if len(data) % HASH_SIZE or not width * HASH_SIZE <= len(data):
+            raise Malformed(f"{path(level, index, width)} has {len(data)} bytes, not {width * HASH_SIZE}")
+        return data[: width * HASH_SIZE]
+
+    def records(self, index: int, width: int) -> list[bytes]:
+        """The records of a bundle.
+
+        :raises Malformed: it is missing, or not such a bundle.
+        :raises OSError: it cannot be read.
+        """
+        name = path(ENTRIES, index, width)
+        data = self._read(name, MAX_BUNDLE)
+        if data is None:
+            raise Malformed(f"{name} is missing")
+        try:
+            return decode_bundle(data, width)
+        except Malformed as error:
+            raise Malformed(f"{name}: {error.message}") from None
+
+    def remove_partial(self, level: int | Literal["entries"], index: int) -> None:
+        """Take away what has come before a full tile.
+
+        :raises OSError: it cannot be removed.
+        """
+        shutil.rmtree(self.path / f"{path(level, index)}.p", ignore_errors=True)
+
+    def _wider(self, level: int, index: int, width: int, most: int) -> bytes:
+        for name in dict.fromkeys((path(level, index, width), path(level, index))):
+            data = self._read(name, most)
+            if data is not None:
+                return data
+        raise Malformed(f"{path(level, index, width)} is missing")
+
+    def _read(self, name: str, most: int) -> bytes | None:
+        try:
+            with (self.path / name).open("rb") as file:
+                return file.read(most + 1)
+        except FileNotFoundError:
+            return None
+
+
+def sync_parent(folder: LogFolder) -> None:
+    """Have the folder's own name on the disk."""
+    sync_folder(folder.path.parent)

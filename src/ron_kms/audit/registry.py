@@ -1,0 +1,173 @@
+"""From a store and a folder to the open log of one slot.
+
+The folder of all logs holds the name of this node, a file ``node``, and one folder a log.
+"""
+
+from __future__ import annotations
+
+import logging
+import re
+import secrets
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import NamedTuple
+
+from ron_kms.audit.checkpoint import Checkpoint, sign
+from ron_kms.audit.files import make_folder, put
+from ron_kms.audit.folder import LogFolder
+from ron_kms.audit.journal import cut_off
+from ron_kms.audit.keeper import Pace
+from ron_kms.audit.keys import keys_of, new_log, signers_of
+from ron_kms.audit.log import Log, Watcher
+from ron_kms.audit.outbox import Outbox
+from ron_kms.audit.recovery import Ahead, Damaged, Head, recover, unknown
+from ron_kms.audit.tree import EMPTY_ROOT
+from ron_kms.errors import ConfigurationError, StoreUnavailable
+from ron_kms.store import audit as registered
+from ron_kms.store.audit import AuditLog
+from ron_kms.store.bootstrap import Store
+from ron_kms.store.database import Connection
+
+NODE = "node"
+_NAME = re.compile(r"[a-z0-9][a-z0-9._-]{0,62}")
+
+
+_log = logging.getLogger(__name__)
+
+
+class Node(NamedTuple):
+    """Where this node keeps its logs, and its name in their origins."""
+
+    folder: Path
+    name: str
+
+    @classmethod
+    def at(cls, folder: Path, name: str = "") -> Node:
+        """:param name: a random one is made, and kept in the folder, where none is given.
+
+        :raises ConfigurationError: the name cannot be one, or the folder cannot be used.
+        """
+        try:
+            make_folder(folder)
+            if not name:
+                try:
+                    name = (folder / NODE).read_text().strip()
+                except FileNotFoundError:
+                    name = secrets.token_hex(4)
+                    put(folder, NODE, f"{name}\n".encode())
+        except OSError as error:
+            raise ConfigurationError(f"the audit logs' folder {folder} cannot be used: {error.strerror}") from None
+        if _NAME.fullmatch(name) is None:
+            raise ConfigurationError(f"the name of this node cannot be one: {_NAME.pattern}")
+        return cls(folder, name)
+
+
+class Trail:
+    """The open log of a slot together with its outbox: what the service writes to.
+
+    :ivar log: it.
+    """
+
+    def __init__(self, log: Log, outbox: Outbox) -> None:
+        self.log = log
+        self._outbox = outbox
+        self.require = log.require
+        self.append = log.append
+        self.trail = log.trail
+        self.put = outbox.put
+        self.deliver = outbox.deliver
+
+    def close(self) -> bool:
+        """Write what was handed in, with a last head and checkpoint; whether all of it is there."""
+        return self.log.close()
+
+
+def open_trail(store: Store, node: Node, slot: str, watcher: Watcher, *, pace: Pace | None = None) -> Trail | None:
+    """The log of a slot, made where there is none yet; None where another process writes it.
+
+    Records that wait for it are in it when this returns. A log that fails its check is opened, too: it says so, and
+    takes nothing.
+
+    :raises StoreCorrupt, StoreUnavailable: as reading the store says it; the second also where the folder fails.
+    """
+    try:
+        return _Opening(store, node, slot, watcher, pace).open()
+    except OSError as error:
+        raise StoreUnavailable(f"the audit log of slot {slot} cannot be opened: {error.strerror}") from None
+
+
+class _Opening:
+    def __init__(self, store: Store, node: Node, slot: str, watcher: Watcher, pace: Pace | None) -> None:
+        self._store = store
+        self._node = node
+        self._slot = slot
+        self._watcher = watcher
+        self._pace = pace
+
+    def open(self) -> Trail | None:
+        logs = self._store.database.read(lambda connection: registered.load_logs(connection, self._store.rows)).result()
+        mine = [log for log in logs if (log.node, log.slot) == (self._node.name, self._slot)]
+        log = next((log for log in mine if log.closed is None), None)
+        name = log.folder if log else f"{self._slot}-{len(mine) + 1}" if mine else self._slot
+        folder = LogFolder(self._node.folder / name)
+        # A folder that was registered and is missing stays so: it is a loss, and not to be made anew.
+        if log is None:
+            folder.make()
+        if folder.path.is_dir() and not folder.lock():
+            return None
+        try:
+            return self._opened(self._made(folder) if log is None else log, folder)
+        except BaseException:
+            folder.unlock()
+            raise
+
+    def _made(self, folder: LogFolder) -> AuditLog:
+        """First its folder is on the disk, then its row, so that a row without a folder is always a loss."""
+        if unknown(folder):
+            raise Ahead(f"there is a log at {folder.path} that the store does not know: the store is an older copy")
+        rows = self._store.rows
+
+        def write(connection: Connection) -> AuditLog:
+            origin = "/".join((registered.deployment(connection, rows), self._node.name, folder.path.name))
+            now = datetime.now(UTC)
+            log, signers = new_log(self._store.keys, origin, self._node.name, self._slot, folder.path.name, now)
+            folder.put_checkpoint(sign(Checkpoint(origin, 0, EMPTY_ROOT), signers, int(now.timestamp())))
+            registered.register_log(connection, rows, log, EMPTY_ROOT)
+            return log
+
+        return self._store.database.write(write).result()
+
+    def _opened(self, log: AuditLog, folder: LogFolder) -> Trail:
+        rows, read = self._store.rows, self._store.database.read
+        head = Head(*read(lambda connection: registered.load_head(connection, rows, log.origin)).result())
+        outbox = Outbox(self._store, log.origin, self._watcher)
+        damage, found = log.damage or "", None
+        if not damage:
+            try:
+                found = recover(folder, log.origin, keys_of(log), head)
+            except Ahead as error:  # until another store is put there, or this one is accepted
+                damage = error.message
+            except Damaged as error:
+                damage = error.message
+                outbox.note(damage).exception()  # told there, and found again at the next start
+        if damage:
+            self._watcher.damaged(damage)
+        elif found is not None and found.cut:
+            cut_off(folder.journal)
+            _log.warning(
+                "the audit log %s had a torn end of %d bytes that no one was told of: cut", log.origin, found.cut
+            )
+        opened = Log(
+            folder,
+            log.origin,
+            signers_of(self._store.keys, log),
+            found=found,
+            head=head,
+            save=outbox.save,
+            watcher=outbox,
+            damage=damage,
+            pace=self._pace,
+        )
+        if found is not None:
+            outbox.drain(opened, found.since)
+        return Trail(opened, outbox)
