@@ -20,6 +20,7 @@ from ron_kms.config import DEFINITIONS, Settings
 from ron_kms.errors import ConfigurationError
 from ron_kms.server import control
 from ron_kms.server.reloads import Apply, Reloads, Turn
+from tests.counts import LONG
 from tests.server.service import DIGEST, Service, create, environment, serving, until
 
 
@@ -50,6 +51,11 @@ def _suites(service: Service) -> set[str]:
             kid = client.post("/keys", json={"tenant": "acme", "purpose": "test", "use": "sign"}).json()
             found.add(kid["suite"])
     return found
+
+
+def _signed(service: Service, kid: str, times: int) -> set[int]:
+    with service.client() as client:
+        return {client.post("/sign", json={"kid": kid, "digest": DIGEST}).status_code for _ in range(times)}
 
 
 def test_settings_change_under_load_in_all_workers_or_in_none(tmp_path: Path) -> None:
@@ -108,11 +114,47 @@ def test_settings_change_under_load_in_all_workers_or_in_none(tmp_path: Path) ->
         assert until(lambda: service.readyz().status_code == 200 and service.workers()[0] not in (None, before[0]), 30)
         assert _suites(service) == {"ed25519"}
 
-        file.write_text("workers = 2\n")
-        assert _reload(service)["changed"] == ["pq_produce_hybrid", "log_level"]
+        file.write_text("workers = 2\nmax_rate = 2\n")
+        assert _reload(service)["changed"] == ["max_rate", "pq_produce_hybrid", "log_level"]
         assert service.readyz().json()["degraded"] == []
+        assert _signed(service, kid, 40) == {200, 429}, "a limit is in force at once"
+        file.write_text("workers = 2\n")
+        assert _reload(service)["changed"] == ["max_rate"]
+        assert _signed(service, kid, 40) == {200}
         assert _suites(service) == {"ed25519+ml-dsa-65"}
         assert service.stop() == 0
+
+
+@pytest.mark.skipif(not LONG, reason="it waits for ten seconds: make test-long")
+def test_one_worker_that_does_not_answer_keeps_all_as_they_are(tmp_path: Path) -> None:
+    file = tmp_path / "kms.toml"
+    file.write_text("workers = 2\n")
+    with serving(tmp_path / "data", config=str(file)) as service:
+        os.kill(service.workers()[1], signal.SIGSTOP)
+        file.write_text("pq_produce_hybrid = false\nworkers = 2\n")
+        assert "the worker in slot 1 does not answer" in _reload(service)["cause"]
+        os.kill(service.workers()[1], signal.SIGCONT)
+        assert until(lambda: service.readyz().status_code == 200)
+        assert _suites(service) == {"ed25519+ml-dsa-65"}
+        assert _reload(service)["changed"] == ["pq_produce_hybrid"]
+        assert _suites(service) == {"ed25519"}
+
+
+def test_new_settings_while_it_starts_are_taken_when_it_is_up(tmp_path: Path) -> None:
+    file = tmp_path / "kms.toml"
+    file.write_text("workers = 1\n")
+    service = Service(tmp_path / "data", config=str(file))
+    try:
+        # Its folder is made after the settings were read.
+        assert until((tmp_path / "data" / "lock").exists, 30)
+        file.write_text('workers = 1\nlog_level = "debug"\n')
+        service.process.send_signal(signal.SIGHUP)
+        service.wait_ready()
+        assert until(lambda: any(line["msg"] == "settings reloaded" for line in service.log()))
+        assert service.stop() == 0
+    finally:
+        service.process.kill()
+        service.process.wait(5)
 
 
 def test_a_closed_terminal_stops_it(tmp_path: Path) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 import sys
 from typing import Any
 
@@ -21,6 +22,8 @@ def serve(**flags: Any) -> None:
     def read() -> Loaded:
         return load(flags, os.environ)
 
+    # A reload that is wanted from here on waits until the service is up.
+    signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGHUP})
     loaded = read()
     from ron_kms.server.supervisor import run  # noqa: PLC0415 - so that --help and faults load no server
 

@@ -129,6 +129,7 @@ class _Supervisor:
         for number in (signal.SIGTERM, signal.SIGINT):
             loop.add_signal_handler(number, self._stop)
         loop.add_signal_handler(signal.SIGHUP, self._hang_up, os.isatty(0))
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGHUP})  # one may have come while this started
         api, operator = (
             Address(address.host, port_of(sockets[0]))
             for address, sockets in (
