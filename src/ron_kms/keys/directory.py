@@ -102,6 +102,8 @@ class Directory:
         self._versions: dict[str, tuple[Entry, ...]] = {}  # by uuid, the highest version first
         self._bytes = 0
         self._hits = self._misses = self._stale = 0
+        self.swept = 0
+        """Bytes that were let go of for their age, so far."""
         self._lock = threading.Lock()
         self._flights: Flights[Kid, Entry] = Flights(database, self._read, lambda: horizon.count)
         self._refresher: Refresher[Kid] = Refresher(database, self._renew, "cached keys", clock)
@@ -254,6 +256,7 @@ class Directory:
         return self._refresher.drop(entry.kid)
 
     def _expire(self, entry: Entry) -> None:
+        self.swept += weight(entry)
         if self._remove(entry) or self._refresher.failing:
             self._stale += 1
 

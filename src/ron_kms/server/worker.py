@@ -35,6 +35,7 @@ from ron_kms.policy.recent import RecentCounter
 from ron_kms.root.handle import RootKey
 from ron_kms.server import control, logs
 from ron_kms.server.admission import gate_limits, rate_limits
+from ron_kms.server.memory import Slack
 from ron_kms.server.open_files import bound_open_files
 from ron_kms.server.operator import versions
 from ron_kms.server.readiness import REPORT_SECONDS
@@ -234,7 +235,7 @@ class _Worker:
             turn.hear(frame)
 
     async def _report(self, kms: Kms, app: App, server: Serving) -> None:
-        rng = _Rng()
+        rng, slack = _Rng(), Slack()
         while True:
             answers, policies_stand = await _look(kms)
             ready = {
@@ -248,6 +249,7 @@ class _Worker:
                 "pq_policy_ok": policies_stand,
             }
             self._tell(control.Report(ready, app.traffic.inflight, server.connections, usage()))
+            await slack.give_back(kms.directory.swept)
             await asyncio.sleep(REPORT_SECONDS)
 
     def _tell(self, frame: control.Frame) -> None:
