@@ -118,9 +118,13 @@ class Queue:
 
     def __init__(self) -> None:
         self.micros = 0.0
+        self.turns = 0
 
     def wait_micros(self, tenant: str | None, *, large: bool = False) -> float:
         return self.micros
+
+    async def turn(self) -> None:
+        self.turns += 1
 
 
 class Kms:

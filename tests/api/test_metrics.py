@@ -24,7 +24,7 @@ worker = metrics.Metrics()
 for _ in range(3):
     worker.done("sign", "ed25519", "ok", 2)
 worker.answered("sign", "ed25519", 0.0009)
-worker.inflight("sign").inc()
+worker.inflight("sign")(1)
 worker.batch("sign:batch", 64)
 worker.refused("TooLarge")
 worker.reject("bad_signature")

@@ -35,6 +35,7 @@ from ron_kms.metrics import Metrics
 from ron_kms.model import Caller
 from ron_kms.service.kms import Kms
 from ron_kms.service.operation import Context, Operation
+from ron_kms.service.work import PART
 
 Scope = MutableMapping[str, Any]
 Send = Callable[[MutableMapping[str, Any]], Awaitable[None]]
@@ -46,6 +47,9 @@ class Checker(Protocol):
     def check(self, token: str, scope: str, now: float) -> Caller:
         """:raises Unauthenticated, NoCapability: the token is not good, or not for this."""
 
+
+_LARGE = 16_384
+"""Bytes of a body that takes a turn of its own to decode."""
 
 _NO_PARAMETERS: dict[str, str] = {}
 
@@ -151,7 +155,7 @@ class Call:
         body = Body(receive)
         context: Context | None = None
         edge.traffic.enter()
-        self._inflight.inc()
+        self._inflight(1)
         try:
             try:
                 if edge.traffic.state == "draining":
@@ -166,6 +170,8 @@ class Call:
                         self._charge(caller, len(request.items))
                     context = Context(caller, corr_id, if_match=tag)
                     response = await self._operation.act(edge.kms, context, request)
+                    if self._is_batch and len(request.items) > PART:
+                        await edge.kms.queue.turn()
                     content = self._encode[format_](response)
                 finally:
                     self._lane.leave(party)
@@ -186,7 +192,7 @@ class Call:
         except ClientGone:
             edge.metrics.refused("disconnect")
         finally:
-            self._inflight.dec()
+            self._inflight(-1)
             edge.traffic.leave()
 
     def _charge(self, caller: Caller, items: int) -> None:
@@ -252,6 +258,8 @@ class Call:
         content = await body.read(headers.length, edge.deadlines, edge.body_bytes)
         if headers.gzip:
             content = await unpack(content)
+        if len(content) > _LARGE:
+            await edge.kms.queue.turn()
         return self._decoder.body(headers.format, content, path)
 
 
