@@ -23,9 +23,11 @@ class Authority:
         self.path = folder / "ca.pem"
         self.path.write_bytes(certificate.public_bytes(serialization.Encoding.PEM))
 
-    def issue(self, name: str, passphrase: bytes | None = None) -> tuple[Path, Path]:
+    def issue(
+        self, name: str, passphrase: bytes | None = None, curve: ec.EllipticCurve | None = None
+    ) -> tuple[Path, Path]:
         """A certificate for localhost, and its key."""
-        key = ec.generate_private_key(ec.SECP256R1())
+        key = ec.generate_private_key(curve or ec.SECP256R1())
         subject = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, name)])
         certificate = self._build(subject, key.public_key(), x509.BasicConstraints(ca=False, path_length=None))
         paths = self._folder / f"{name}.pem", self._folder / f"{name}.key"

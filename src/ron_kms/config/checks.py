@@ -12,6 +12,8 @@ def contradictions(settings: Settings) -> list[str]:
         faults.append("tls_cert and tls_key are needed together")
     if settings.tls_client_ca is not None and settings.tls_cert is None:
         faults.append("tls_client_ca needs tls_cert and tls_key")
+    if settings.tls_pq == "require" and settings.tls_cert is None:
+        faults.append("tls_pq is 'require': it needs tls_cert and tls_key")
     if not settings.insecure_plaintext:
         if not settings.tls and not settings.http_addr.loopback:
             faults.append("http_addr is not on loopback: it needs tls_cert and tls_key, or --insecure-plaintext")

@@ -8,7 +8,7 @@ from typing import Annotated
 
 import msgspec
 
-from ron_kms.config.kinds import ADDRESS, PATH, SWITCH, Address, text
+from ron_kms.config.kinds import ADDRESS, PATH, SWITCH, Address, one_of, text
 from ron_kms.config.knob import Knob, Section
 
 
@@ -109,6 +109,15 @@ class Where(msgspec.Struct, frozen=True, kw_only=True):
             "none",
         ),
     ] = None
+    tls_pq: Annotated[
+        str,
+        Knob(
+            Section.ADDRESSES,
+            one_of("prefer", "require", "off"),
+            "The key exchange X25519MLKEM768: `prefer` takes it where the server's TLS has it, `require` does not start"
+            " where it has not, `off` agrees on X25519 alone.",
+        ),
+    ] = "prefer"
 
     def __post_init__(self) -> None:
         force = msgspec.structs.force_setattr

@@ -18,7 +18,7 @@ from ron_kms.api.http.errors import envelope
 from ron_kms.errors import BadRequest, KmsError, NotFound
 from ron_kms.model import new_uuid
 from ron_kms.server.exposition import Exposition
-from ron_kms.server.readiness import Readiness
+from ron_kms.server.readiness import Front, Readiness
 from ron_kms.store import sqlite as engine
 
 Reply = tuple[int, bytes, bytes]
@@ -32,13 +32,14 @@ class Operator:
 
     :param readiness: judges the service now.
     :param exposition: makes the page of metrics.
-    :param server: what the API is served by.
+    :param front: what the API is served by, now.
     """
 
-    def __init__(self, readiness: Callable[[], Readiness], exposition: Exposition, server: str) -> None:
+    def __init__(self, readiness: Callable[[], Readiness], exposition: Exposition, front: Callable[[], Front]) -> None:
         self._readiness = readiness
         self._metrics = exposition
-        self._version = msgspec.json.encode({**versions(), "server": server})
+        self._versions_here = versions()
+        self._front = front
         self._pages: dict[str, Callable[[], Awaitable[Reply]]] = {
             "/healthz": self._healthz,
             "/readyz": self._readyz,
@@ -70,7 +71,9 @@ class Operator:
         return 200 if readiness.ready else 503, _JSON, msgspec.json.encode(readiness)
 
     async def _versions(self) -> Reply:
-        return 200, _JSON, self._version
+        front = self._front()
+        pq = "in force" if front.pq else "not in force"
+        return 200, _JSON, msgspec.json.encode({**self._versions_here, "server": front.server, "x25519mlkem768": pq})
 
     async def _exposition(self) -> Reply:
         body = await asyncio.to_thread(self._metrics.text, self._metrics.collect())

@@ -47,10 +47,12 @@ class ConfigState(msgspec.Struct, frozen=True):
 
 
 class Front(msgspec.Struct, frozen=True):
-    """What clients of the API speak to; it does not change while the service runs."""
+    """What clients of the API speak to; it does not change once the service is ready."""
 
     server: str
     tls: bool
+    pq: bool = False
+    """Whether TLS agrees on X25519MLKEM768 with clients that offer it."""
 
 
 class Snapshot(msgspec.Struct, frozen=True):
@@ -60,6 +62,7 @@ class Snapshot(msgspec.Struct, frozen=True):
     config: ConfigState
     server: str
     tls: bool
+    tls_pq: bool
     unavailable_suites: list[str]
 
 
@@ -132,6 +135,7 @@ def judge(
             config,
             front.server,
             front.tls,
+            front.pq,
             [suite.name for suite in SUITES.values() if not suite.available],
         ),
     )

@@ -14,8 +14,8 @@ from ron_kms.errors import ConfigurationError, KmsError
 from ron_kms.server import logs
 from ron_kms.server.open_files import bound_open_files
 from ron_kms.server.readiness import ConfigState
+from ron_kms.server.serving import check_server
 from ron_kms.server.slot import Slot
-from ron_kms.server.tls import make_context
 
 log = structlog.get_logger("ron_kms.supervisor")
 
@@ -62,7 +62,7 @@ class Reloader:
         """:raises KmsError: there are faults, all named, or a worker cannot take them; nothing has changed."""
         fresh, warnings, _ = await asyncio.to_thread(self._read)
         renewal = renew(self.settings, fresh)
-        await asyncio.to_thread(make_context, renewal.settings)
+        await asyncio.to_thread(check_server, renewal.settings)
         self._number += 1
         answers = await asyncio.gather(*(slot.prepare(self._number, renewal.settings) for slot in self._slots))
         faults = list(dict.fromkeys(filter(None, answers)))

@@ -16,6 +16,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import structlog
 
 from ron_kms import _core
@@ -35,7 +36,7 @@ from ron_kms.server.open_files import bound_open_files
 from ron_kms.server.operator import Operator
 from ron_kms.server.readiness import Front, Readiness, judge
 from ron_kms.server.reload import Reloader
-from ron_kms.server.serving import check_server
+from ron_kms.server.serving import check_server, key_exchange
 from ron_kms.server.slot import Slot
 from ron_kms.server.sockets import bind, port_of
 from ron_kms.server.tokens import first_token
@@ -118,6 +119,7 @@ class _Supervisor:
         self._root = root
         self._metrics = metrics
         self._keeper = keeper
+        self._front = Front(settings.server, settings.tls)
         self._slots: list[Slot] = []
         self._reloader = Reloader(settings, read, self._slots)
         self._stopping = asyncio.Event()
@@ -142,7 +144,7 @@ class _Supervisor:
             for number, listener in enumerate(listeners)
         ]
         exposition = Exposition(self._metrics, self.readiness, lambda: [slot.heard for slot in self._slots])
-        application = Operator(self.readiness, exposition, self._settings.server)
+        application = Operator(self.readiness, exposition, lambda: self._front)
         server = Server(application, Limits(connections=_OPERATOR_CONNECTIONS, streams=16))
         await server.start(*operator_sockets)
         keepers = [asyncio.create_task(slot.keep()) for slot in self._slots]
@@ -150,6 +152,7 @@ class _Supervisor:
         reloads: asyncio.Task[None] | None = None
         try:
             if await self._all_ready(keepers):
+                await self._look_at_tls(api, keepers)
                 self._announce(api, operator)
                 reloads = asyncio.create_task(self._reloader.run())
                 await self._stopping.wait()
@@ -173,7 +176,7 @@ class _Supervisor:
         return judge(
             [slot.heard for slot in self._slots],
             config=self._reloader.state,
-            front=Front(self._settings.server, self._settings.tls),
+            front=self._front,
             stopping=self._stopping.is_set(),
             now=time.monotonic(),
         )
@@ -195,6 +198,15 @@ class _Supervisor:
             await self._end(keepers)
             raise failed[0]
         return False
+
+    async def _look_at_tls(self, api: Address, keepers: list[asyncio.Task[None]]) -> None:
+        """:raises ConfigurationError: its key exchange is not what is required."""
+        try:
+            pq = await asyncio.to_thread(key_exchange, self._settings, api.reachable)
+        except ConfigurationError:
+            await self._end(keepers)
+            raise
+        self._front = msgspec.structs.replace(self._front, pq=pq)
 
     async def _every_first_report(self) -> None:
         for slot in self._slots:

@@ -17,6 +17,17 @@ class Files(NamedTuple):
     key: Path
     client_ca: Path | None
 
+    def stamp(self) -> tuple[tuple[int, int, int], ...]:
+        """Something else whenever one of the files is another, found without reading a key.
+
+        :raises ConfigurationError: one is not there.
+        """
+        try:
+            found = [path.stat() for path in (self.cert, self.key, self.client_ca) if path is not None]
+        except OSError:
+            raise ConfigurationError("tls_cert, tls_key or tls_client_ca cannot be read") from None
+        return tuple((file.st_ino, file.st_mtime_ns, file.st_size) for file in found)
+
 
 def files_of(settings: Settings) -> Files | None:
     """What a listener is to use, None for plain text."""
@@ -36,6 +47,8 @@ def make_context(settings: Settings) -> ssl.SSLContext | None:
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     context.minimum_version = ssl.TLSVersion.TLSv1_3
     context.set_alpn_protocols(["h2", "http/1.1"])
+    if settings.tls_pq == "off":
+        context.set_ecdh_curve("X25519")
     try:
         # An encrypted key would ask for its passphrase on the terminal.
         context.load_cert_chain(files.cert, files.key, password=lambda: b"")

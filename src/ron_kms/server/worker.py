@@ -80,7 +80,12 @@ def main() -> None:
         frame = control.decode(link.recv(control.PACKET_BYTES))
         if not isinstance(frame, control.Start):
             raise EOFError
-        sys.exit(_Worker(frame, link).run(listener))
+        code = _Worker(frame, link).run(listener)
+        if frame.settings.server == "granian":
+            # All that is ours was closed. Rust's threads with connections left must not meet Python's end: they panic.
+            sys.stderr.flush()
+            os._exit(code)
+        sys.exit(code)
     except EOFError:  # the supervisor is gone
         sys.exit(1)
 
@@ -186,6 +191,7 @@ class _Worker:
             caps,
         )
         self._reloads.on("tenant_rate max_rate", rates)
+        self._reloads.on("", server.renewal)
         self._reloads.on("drain_seconds")
         self._reloads.complete()
 

@@ -7,6 +7,7 @@ server is made: they take a socket that listens already, and fail where they are
 |---|---|
 | ``installed.py`` | whether the extra is there, in the one version that is known |
 | ``serve.py`` | a listener, its limits, its certificates, the graceful stop |
+| ``trial.py`` | whether its TLS takes certificates |
 | ``sockets.py`` | deadlines that hyper does not keep: idle connections and clients that do not read |
 
 hyper bounds heads, streams, resets and windows by itself. What is left to a client is in docs/operating.md.

@@ -8,18 +8,20 @@ import logging
 import os
 import socket
 import time
+from collections.abc import Callable
 from typing import Any
 
 import structlog
 from granian import _futures, _granian
 from granian.http import HTTP1Settings, HTTP2Settings
 
+from ron_kms.config import Settings
 from ron_kms.errors import ConfigurationError
 from ron_kms.server.granian.sockets import Sweeper
 from ron_kms.server.guards.limits import Limits
 from ron_kms.server.guards.serve import BACKLOG, App
 from ron_kms.server.logs import trace
-from ron_kms.server.tls import Files
+from ron_kms.server.tls import Files, files_of, make_context
 
 # Neither says its types, or not as they are.
 _native: Any = _granian
@@ -45,8 +47,9 @@ class GranianServer:
         self._app = app
         self._limits = limits
         self._tls = tls
+        self._stamp = tls.stamp() if tls else None
         self._swapping: asyncio.Handle | None = None
-        self._listeners: list[_Listener] = []
+        self._listeners: list[Listener] = []
         self._sockets: list[socket.socket] = []
         self._leaving: set[asyncio.Future[None]] = set()
         self._closing = False
@@ -54,11 +57,14 @@ class GranianServer:
         self.connections = 0
         """As of the last sweep."""
 
+    def _listen(self, sock: socket.socket) -> Listener:
+        return Listener(asyncio.get_running_loop(), self._call, sock, self._limits, self._tls)
+
     async def start(self, *sockets: socket.socket) -> None:
         """Begin to accept."""
         _silence()
         self._sockets = list(sockets)
-        self._listeners = [_Listener(self._call, sock, self._limits, self._tls) for sock in sockets]
+        self._listeners = [self._listen(sock) for sock in sockets]
         self._sweeper = asyncio.create_task(self._sweep())
 
     @property
@@ -71,6 +77,24 @@ class GranianServer:
         self._limits = limits
         self._swap_soon()
 
+    def renewal(self, settings: Settings) -> Callable[[], None]:
+        """Look at the certificates again; where they are others, what is returned puts them in force for new
+        connections. Those that are open finish their requests and are closed.
+
+        :raises ConfigurationError: they cannot be used.
+        """
+        tls = files_of(settings)
+        if tls is None or tls.stamp() == self._stamp:
+            return lambda: None
+        stamp = tls.stamp()
+        make_context(settings)
+
+        def renew() -> None:
+            self._tls, self._stamp = tls, stamp
+            self._swap_soon()
+
+        return renew
+
     def _swap_soon(self) -> None:
         """New listeners in place of the old, once for all that has changed in this turn of the loop."""
         if self._listeners and self._swapping is None:
@@ -80,10 +104,10 @@ class GranianServer:
         self._swapping = None
         if self._closing:
             return
-        fresh: list[_Listener] = []
+        fresh: list[Listener] = []
         try:
             for sock in self._sockets:
-                fresh.append(_Listener(self._call, sock, self._limits, self._tls))  # noqa: PERF401 - may be cut short
+                fresh.append(self._listen(sock))  # noqa: PERF401 - may be cut short
         except (ConfigurationError, OSError) as error:
             _log.error("new listeners could not be made: the old ones stay", trace=trace(error))
             for listener in fresh:
@@ -141,11 +165,12 @@ class GranianServer:
             await asyncio.sleep(limits.sweep_seconds)
 
 
-class _Listener:
+class Listener:
     """One socket with the certificates that it was begun with."""
 
-    def __init__(self, call: Any, sock: socket.socket, limits: Limits, tls: Files | None) -> None:
-        loop = asyncio.get_running_loop()
+    def __init__(
+        self, loop: asyncio.AbstractEventLoop, call: Any, sock: socket.socket, limits: Limits, tls: Files | None
+    ) -> None:
         self.ended: asyncio.Future[None] = loop.create_future()
         """Done when the last connection is."""
         self._signal = _native.WorkerSignal()
@@ -186,7 +211,7 @@ class _Listener:
         except BaseException as error:
             with contextlib.suppress(OSError):
                 os.close(descriptor)
-            # Rust's panics are no Exceptions; their text may quote a path, and says what is wrong with a certificate.
+            # Rust's panics are no Exceptions. ``trial.py`` has found out before, unless the files changed since.
             if type(error).__name__ != "PanicException":
                 raise
             raise ConfigurationError("Granian's TLS cannot use tls_cert, tls_key or tls_client_ca") from None

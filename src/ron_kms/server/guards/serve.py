@@ -16,9 +16,11 @@ from hypercorn.asyncio.worker_context import WorkerContext
 from hypercorn.config import Config
 from hypercorn.logging import Logger
 
+from ron_kms.config import Settings
 from ron_kms.server.guards.connection import GuardedConnection
 from ron_kms.server.guards.limits import Limits
 from ron_kms.server.logs import trace
+from ron_kms.server.tls import make_context
 
 App = Callable[
     [MutableMapping[str, Any], Callable[[], Awaitable[Any]], Callable[[Any], Awaitable[None]]], Awaitable[None]
@@ -78,7 +80,10 @@ class Server:
         self._config.h11_max_incomplete_size = limits.header_bytes
         self._context = WorkerContext(None)
         self._connections: dict[GuardedConnection, asyncio.Task[None]] = {}
+        self._sockets: list[socket.socket] = []
         self._servers: list[asyncio.AbstractServer] = []
+        self._renewals: set[asyncio.Task[None]] = set()
+        self._stopped = False
         self._sweeper: asyncio.Task[None] | None = None
         self.refused = 0
         """Connections closed because there were too many."""
@@ -89,22 +94,56 @@ class Server:
 
     async def start(self, *sockets: socket.socket) -> None:
         """Begin to accept."""
-        for sock in sockets:
-            self._servers.append(
-                await asyncio.start_server(
-                    self._accept,
-                    sock=sock,
-                    backlog=BACKLOG,
-                    ssl=self._tls,
-                    ssl_handshake_timeout=self.limits.handshake_seconds if self._tls else None,
-                )
-            )
+        self._sockets = list(sockets)
+        self._servers = await self._listen()
         self._sweeper = asyncio.create_task(self._sweep())
+
+    async def _listen(self) -> list[asyncio.AbstractServer]:
+        """Each socket with the certificates of now, on a copy that may be closed alone."""
+        return [
+            await asyncio.start_server(
+                self._accept,
+                sock=sock.dup(),
+                backlog=BACKLOG,
+                ssl=self._tls,
+                ssl_handshake_timeout=self.limits.handshake_seconds if self._tls else None,
+            )
+            for sock in self._sockets
+        ]
+
+    def renewal(self, settings: Settings) -> Callable[[], None]:
+        """Read the certificates again; what is returned puts them in force for connections to come.
+
+        :raises ConfigurationError: they cannot be used.
+        """
+        context = make_context(settings)
+
+        def renew() -> None:
+            if context is not None:
+                self._tls = context
+                task = asyncio.get_running_loop().create_task(self._renew())
+                self._renewals.add(task)
+                task.add_done_callback(self._renewals.discard)
+
+        return renew
+
+    async def _renew(self) -> None:
+        try:
+            fresh = await self._listen()
+        except OSError:
+            _log.error("new certificates could not be put in force", trace=trace())
+            return
+        old, self._servers = self._servers, fresh
+        for server in fresh if self._stopped else old:
+            server.close()
 
     def stop_accepting(self) -> None:
         """Close the listening sockets; connections stay."""
+        self._stopped = True
         for server in self._servers:
             server.close()
+        for sock in self._sockets:
+            sock.close()
 
     async def close(self, seconds: float) -> None:
         """Close the connections: idle ones now, others when they have their answers, all of them after ``seconds``."""
