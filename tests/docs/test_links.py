@@ -10,7 +10,7 @@ import click
 import pytest
 
 from ron_kms.cli.main import commands
-from ron_kms.config import CONFIG_ENV, DEFINITIONS
+from ron_kms.config import CONFIG_ENV, DEFINITIONS, TOKEN_ENV
 from tests.docs.pages import PAGES, ROOT, anchors, blocks, links, name, needs_pages, prose, spans
 
 pytestmark = needs_pages
@@ -19,7 +19,7 @@ _FILE = re.compile(r"(?:\.\./)*[\w.-]+(?:/[\w.-]+)*/?")
 _SUFFIXES = {".py", ".pyx", ".pyi", ".pxi", ".toml", ".lock", ".json", ".md", ".sh", ".txt"}
 _WRITTEN = {"endpoints.json", "high-water.json", "manifest.json"}
 """Not files of the repository."""
-_SETTINGS = {row.env for row in DEFINITIONS} | {CONFIG_ENV}
+_SETTINGS = {row.env for row in DEFINITIONS} | {CONFIG_ENV, TOKEN_ENV, "KMS_GRPC_ADDR"}
 _BASES = [ROOT, ROOT / "src/ron_kms", ROOT / "src/ron_kms/api", ROOT / "tests"]
 
 

@@ -20,7 +20,7 @@ from ron_kms.config import DEFINITIONS, Settings
 from ron_kms.errors import ConfigurationError
 from ron_kms.server import control
 from ron_kms.server.reloads import Apply, Reloads, Turn
-from tests.counts import LONG
+from tests.counts import LONG, count
 from tests.server.service import DIGEST, Service, create, environment, serving, until
 
 
@@ -138,6 +138,21 @@ def test_one_worker_that_does_not_answer_keeps_all_as_they_are(tmp_path: Path) -
         assert _suites(service) == {"ed25519+ml-dsa-65"}
         assert _reload(service)["changed"] == ["pq_produce_hybrid"]
         assert _suites(service) == {"ed25519"}
+
+
+def test_workers_that_die_meanwhile_come_back_with_what_was_decided(tmp_path: Path) -> None:
+    file = tmp_path / "kms.toml"
+    file.write_text("workers = 2\n")
+    with serving(tmp_path / "data", config=str(file)) as service:
+        for number in range(count(1, 12)):
+            hybrid = number % 2 == 1
+            file.write_text(f"workers = 2\npq_produce_hybrid = {str(hybrid).lower()}\n")
+            before = service.workers()
+            os.kill(before[number % 2], signal.SIGKILL)
+            assert until(lambda pid=before[number % 2]: pid not in service.workers())
+            assert _reload(service)["changed"] == ["pq_produce_hybrid"]
+            assert until(lambda: service.readyz().status_code == 200, 30)
+            assert _suites(service) == {"ed25519+ml-dsa-65" if hybrid else "ed25519"}
 
 
 def test_new_settings_while_it_starts_are_taken_when_it_is_up(tmp_path: Path) -> None:

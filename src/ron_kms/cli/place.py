@@ -10,11 +10,9 @@ from typing import Any, TypeVar
 import click
 
 from ron_kms.cli.client import Client
-from ron_kms.config import state_directory
+from ron_kms.config import TOKEN_ENV, state_directory
 
 F = TypeVar("F", bound=Callable[..., Any])
-
-TOKEN_ENV = "KMS_TOKEN_FILE"  # noqa: S105 - a variable's name
 
 
 def with_service(scopes: str) -> Callable[[F], F]:

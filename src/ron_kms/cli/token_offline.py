@@ -10,9 +10,9 @@ from typing import Any
 import click
 
 from ron_kms.cli.offline import settings_of, unlocked, with_settings
-from ron_kms.cli.place import TOKEN_ENV
 from ron_kms.cli.token_file import expiry, give, read_token
 from ron_kms.cli.token_text import describe_token
+from ron_kms.config import TOKEN_ENV
 
 _token_file = click.option(
     "--token-file",

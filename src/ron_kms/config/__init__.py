@@ -12,12 +12,13 @@ from ron_kms.config.loading import Loaded, load
 from ron_kms.config.page import reference
 from ron_kms.config.renewal import Renewal, renew
 from ron_kms.config.settings import Settings, cores
-from ron_kms.config.table import CONFIG_ENV, DEFINITIONS, Definition, tell
+from ron_kms.config.table import CONFIG_ENV, DEFINITIONS, TOKEN_ENV, Definition, tell
 from ron_kms.config.where import state_directory
 
 __all__ = [
     "CONFIG_ENV",
     "DEFINITIONS",
+    "TOKEN_ENV",
     "Address",
     "Definition",
     "Loaded",

@@ -13,7 +13,7 @@ from typing import Any, NamedTuple
 from ron_kms.config.amnesia import forget
 from ron_kms.config.checks import contradictions
 from ron_kms.config.settings import Settings
-from ron_kms.config.table import CONFIG_ENV, DEFINITIONS
+from ron_kms.config.table import CONFIG_ENV, DEFINITIONS, TOKEN_ENV
 from ron_kms.errors import ConfigurationError
 
 
@@ -44,7 +44,7 @@ def load(flags: Mapping[str, Any], environ: Mapping[str, str]) -> Loaded:
             reading.take(definition.name, environ[definition.env], definition.env, "environment")
         if flags.get(definition.name) is not None:
             reading.take(definition.name, flags[definition.name], definition.flag, "flag")
-    known = {definition.env for definition in DEFINITIONS} | {CONFIG_ENV}
+    known = {definition.env for definition in DEFINITIONS} | {CONFIG_ENV, TOKEN_ENV}
     strange = sorted(name for name in environ if name.startswith("KMS_") and name not in known)
     faults = reading.faults
     settings = Settings(**reading.values)

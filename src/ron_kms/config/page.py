@@ -21,7 +21,10 @@ In the file a setting is named as its flag is, with `_` for `-`:
 http_addr = "127.0.0.1:9446"
 workers = 4
 log_level = "warning"
-```"""
+```
+
+Two names are no settings of the service: `KMS_TOKEN_FILE` names the token of commands that call one, and
+`KMS_GRPC_ADDR` is kept for gRPC, which is not there yet."""
 
 
 def reference() -> str:

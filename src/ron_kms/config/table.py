@@ -13,6 +13,9 @@ from ron_kms.config.settings import Settings
 CONFIG_ENV = "KMS_CONFIG"
 """The TOML file; the flag is ``--config``."""
 
+TOKEN_ENV = "KMS_TOKEN_FILE"  # noqa: S105 - a variable's name
+"""The token of commands that call a service, which is no setting of the service."""
+
 
 class Definition(NamedTuple):
     """One row of the table."""
