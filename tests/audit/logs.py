@@ -56,7 +56,9 @@ class DiskLog:
     def put(self, name: str, data: bytes) -> None:
         file = self.folder / name
         file.parent.mkdir(parents=True, exist_ok=True)
-        file.write_bytes(data)
+        fresh = file.with_name(f".{file.name}")
+        fresh.write_bytes(data)
+        fresh.replace(file)
 
     def grow(self, fresh: Iterable[bytes], *, partial: bool = True) -> Checkpoint:
         """Append and checkpoint; without ``partial`` the partial bundle that it ends in is left out."""

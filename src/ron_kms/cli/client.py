@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any, NamedTuple, Self
 from urllib.parse import quote, urlencode, urlsplit
 
-from ron_kms.errors import ConfigurationError, Internal, KmsError, codes
+from ron_kms.errors import ConfigurationError, Internal, KmsError, NotFound, codes
 
 _SECONDS = 120.0
 """A plan reads every key of a tenant."""
@@ -105,6 +105,17 @@ class Client:
         """DELETE; whoever repeats it finds it done."""
         return self._call("DELETE", path, body, {})
 
+    def fetch(self, path: str, limit: int) -> bytes | None:
+        """GET something that is not JSON: its bytes, at most one more than ``limit``; None where there is nothing."""
+        status, headers, content = self._exchange("GET", path, None, {"accept": "*/*"}, limit)
+        if 200 <= status < 300 and not headers.get("content-type", "").startswith("application/json"):
+            return content
+        try:
+            _decoded(status, content)
+        except NotFound:
+            return None
+        raise Internal(f"the service gave JSON where other content was expected, with status {status}")
+
     def close(self) -> None:
         self._connection.close()
 
@@ -116,6 +127,13 @@ class Client:
 
     def _call(self, method: str, path: str, body: Mapping[str, Any] | None, headers: Mapping[str, str]) -> Answer:
         content = None if body is None else json.dumps(body).encode()
+        status, found, text = self._exchange(method, path, content, headers)
+        return Answer(_decoded(status, text), found.get("etag"))
+
+    def _exchange(
+        self, method: str, path: str, content: bytes | None, headers: Mapping[str, str], limit: int | None = None
+    ) -> tuple[int, http.client.HTTPMessage, bytes]:
+        """Status, headers and body, which is cut off behind ``limit`` and one byte more."""
         sent = {**self._headers, **headers}
         if content is not None:
             sent["content-type"] = "application/json"
@@ -124,7 +142,9 @@ class Client:
             try:
                 self._connection.request(method, _BASE + path, content, sent)
                 response = self._connection.getresponse()
-                text = response.read()
+                text = response.read() if limit is None else response.read(limit + 1)
+                if not response.isclosed():
+                    self._connection.close()
             except ssl.SSLError as error:
                 raise ConfigurationError(
                     f"the service at {self._url} cannot be trusted: {error.reason}",
@@ -141,7 +161,7 @@ class Client:
                 time.sleep(min(float(response.headers.get("retry-after", "1")), _LONGEST_PAUSE))
                 continue
             break
-        return Answer(_decoded(response.status, text), response.headers.get("etag"))
+        return response.status, response.headers, text
 
 
 def segment(text: str) -> str:

@@ -6,6 +6,7 @@ import sys
 
 import click
 
+from ron_kms.cli.audit import audit
 from ron_kms.cli.backup import backup
 from ron_kms.cli.config import config
 from ron_kms.cli.pq import pq
@@ -22,6 +23,7 @@ def commands() -> None:
     """A post-quantum key management service: it keeps keys, signs and verifies."""
 
 
+commands.add_command(audit)
 commands.add_command(backup)
 commands.add_command(config)
 commands.add_command(pq)
@@ -35,9 +37,9 @@ commands.add_command(version)
 def main() -> None:
     """The console script. Errors are one sentence on stderr and exit code 1."""
     try:
-        commands(prog_name="ron-kms", standalone_mode=False)
-    except click.exceptions.Exit as end:
-        sys.exit(end.exit_code)
+        code = commands(prog_name="ron-kms", standalone_mode=False)
+        if isinstance(code, int):  # how click gives back what a command has raised as Exit
+            sys.exit(code)
     except click.ClickException as error:
         error.show()
         sys.exit(error.exit_code)

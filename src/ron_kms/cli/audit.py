@@ -1,0 +1,348 @@
+"""``ron-kms audit``: read the audit logs, check them, prove what is in them; of a log its public parts are enough."""
+
+from __future__ import annotations
+
+import heapq
+import sys
+import time
+from collections.abc import Callable, Iterator
+from datetime import datetime
+from pathlib import Path
+from typing import Any, TypeVar
+
+import click
+
+from ron_kms.audit import consistency, inclusion
+from ron_kms.audit.checkpoint import Checkpoint, verify_all
+from ron_kms.audit.consistency import ConsistencyProof
+from ron_kms.audit.follow import Follower
+from ron_kms.audit.inclusion import InclusionProof
+from ron_kms.audit.lines import MAX_TEXT
+from ron_kms.audit.note import MAX_NOTE, format_keys
+from ron_kms.audit.reading import Entry, Wanted, read_record, read_records
+from ron_kms.audit.result import Finding
+from ron_kms.audit.source import read_file, read_note, tiles_of
+from ron_kms.audit.verify import check_log
+from ron_kms.cli.audit_place import Place, load_keys, only, places, with_logs
+from ron_kms.cli.audit_text import HEADING, as_json, describe, line, result_json, row
+from ron_kms.errors import ConfigurationError, Malformed
+
+WRONG = 3
+"""Exit code where a log is not as it was written."""
+
+F = TypeVar("F", bound=Callable[..., Any])
+
+_file = click.Path(path_type=Path, exists=True, dir_okay=False)
+
+
+class _Moment(click.ParamType[int]):
+    """A time as microseconds since 1970; one without a zone is this machine's."""
+
+    name = "time"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> int:
+        try:
+            return int(datetime.fromisoformat(str(value)).astimezone().timestamp() * 1_000_000)
+        except (ValueError, OverflowError):
+            self.fail("a time is written as 2026-11-23, 2026-11-23T20:00 or 2026-11-23T20:00:00Z", param, ctx)
+
+
+def _filters(command: F) -> F:
+    for option in (
+        click.option("--json", "json_lines", is_flag=True, help="One JSON object a line."),
+        click.option("--until", type=_Moment(), metavar="TIME", help="Only before this time."),
+        click.option("--since", type=_Moment(), metavar="TIME", help="Only from this time on."),
+        click.option("--actor", help="Only what was done with this token, by its id."),
+        click.option("--request-id", help="Only what this request did."),
+        click.option("--result", help="Only this result: ok, or the code of an error."),
+        click.option("--operation", help="Only this operation, such as sign."),
+        click.option("--tenant", help="Only this tenant."),
+        click.option("--kid", help="Only this key, with #v<N> only that version."),
+    ):
+        command = option(command)
+    return command
+
+
+@click.group()
+def audit() -> None:
+    """Read the audit logs, check them, prove what is in them.
+
+    FOLDER is a log, a folder of logs, or a data folder; by default the data folder of this machine. With --url it is
+    the logs of a running service.
+    """
+
+
+@audit.command()
+@with_logs
+@click.option(
+    "--expect-checkpoint",
+    "expected",
+    multiple=True,
+    type=_file,
+    help="A checkpoint that was kept: its log must go on from it. May be given more than once.",
+)
+@click.option("--json", "json_lines", is_flag=True, help="One JSON object a log.")
+def verify(expected: tuple[Path, ...], json_lines: bool, **options: Any) -> None:
+    """Check whole logs: every record, tile and signature.
+
+    The exit code is 0 where all is as it was written, 3 where something is wrong, 1 where it could not be checked.
+    """
+    whole = True
+    with places(**options) as logs:
+        kept = _expected(expected, logs)
+        for log in logs:
+            begun = time.perf_counter()
+            result = check_log(
+                log.source,
+                log.keys,
+                expected=kept.pop(log.source.name, ()),
+                minimum=log.minimum,
+                progress=_progress(log.source.name),
+            )
+            _place_fits(log, result.verified and result.verified.checkpoint, result.add)
+            seconds = time.perf_counter() - begun
+            whole &= result.whole
+            if json_lines:
+                click.echo(result_json(log.source.name, result, log.given, seconds, None))
+            else:
+                click.echo("\n".join(describe(log.source.name, result, log.given, seconds, None)))
+    if not whole:
+        raise click.exceptions.Exit(WRONG)
+
+
+@audit.command()
+@with_logs
+@_filters
+@click.option("--index", type=click.IntRange(0), help="Only this record, and those behind it up to --last.")
+@click.option("--last", type=click.IntRange(0), help="The last record, by its index.")
+def show(json_lines: bool, index: int | None, last: int | None, **options: Any) -> None:
+    """Show records, those of several logs in the order of their times. No proof is checked: verify does that."""
+    wanted = _wanted(options)
+    first, end = index or 0, last if last is not None else index
+    told = False
+    with places(**options) as logs:
+        streams = [_stream(log, wanted, first, end) for log in logs]
+        if not json_lines and sys.stdout.isatty():
+            click.echo(line(HEADING))
+        for _, origin, entry in heapq.merge(*streams, key=lambda found: found[0]):
+            if isinstance(entry, Malformed):
+                told = True
+                click.echo(f"{origin}: {entry.message}", err=True)
+            else:
+                click.echo(as_json(origin, entry) if json_lines else row(origin.rpartition("/")[2], entry))
+    if told:
+        raise click.exceptions.Exit(1)
+
+
+@audit.command()
+@with_logs
+@_filters
+@click.option("--interval", type=click.FloatRange(0.1), default=1.0, show_default=True, help="Seconds between looks.")
+@click.option("--count", type=click.IntRange(1), help="End after so many records.")
+def follow(json_lines: bool, interval: float, count: int | None, **options: Any) -> None:
+    """Show records as they come, each proven to be in the next checkpoint, and that to go on from the one before."""
+    wanted = _wanted(options)
+    with places(**options) as logs:
+        followers = [(log, Follower(log.source, _keys(log))) for log in logs]
+        while True:
+            fresh = 0
+            for log, follower in followers:
+                entries = _step(log, follower)
+                fresh += len(entries)
+                for entry in entries:
+                    if wanted.has(entry.record):
+                        origin = follower.checkpoint.origin
+                        click.echo(as_json(origin, entry) if json_lines else row(origin.rpartition("/")[2], entry))
+                        count = count and count - 1
+                        if count == 0:
+                            return
+            if not fresh:
+                time.sleep(interval)
+
+
+@audit.command()
+@with_logs
+@click.option("--index", type=click.IntRange(0), help="Prove that this record is in the log.")
+@click.option("--item", type=click.IntRange(0), help="And that this item is in its batch; needs --digests.")
+@click.option(
+    "--digests", type=_file, help="The digests of the batch's items of that key, a line of hexadecimal digits each."
+)
+@click.option("--old-size", type=click.IntRange(0), help="Prove that the log goes on from its first so many records.")
+@click.option("--old-checkpoint", type=_file, help="The same, from a checkpoint that was kept.")
+@click.option("--out", type=click.Path(path_type=Path), help="File for the proof. [default: standard output]")
+def prove(
+    index: int | None,
+    item: int | None,
+    digests: Path | None,
+    old_size: int | None,
+    old_checkpoint: Path | None,
+    out: Path | None,
+    **options: Any,
+) -> None:
+    """Make a proof that can be checked without the log: of a record, of an item in a batch, or that the log only grew.
+
+    The first two are C2SP tlog-proof; the last is what a witness takes (C2SP tlog-witness, add-checkpoint).
+    """
+    if [index, old_size, old_checkpoint].count(None) != 2 or (item is None) != (digests is None):
+        raise click.UsageError("give --index, with --item and --digests or without; or --old-size; or --old-checkpoint")
+    with places(**options) as logs:
+        log = only(logs)
+        note, checkpoint = _checkpoint(log)
+        read = tiles_of(log.source)
+        more = ""
+        try:
+            if index is not None:
+                entry = read_record(log.source, index, checkpoint.size)
+                proven = None
+                if item is not None and digests is not None:
+                    proven = inclusion.prove_item(entry.record, _digests(digests), item)
+                proof = inclusion.prove(read, checkpoint.size, index, entry.data, note, proven).format()
+            else:
+                if old_checkpoint is not None:
+                    old_size = verify_all(_read(old_checkpoint), _keys(log)).checkpoint.size
+                    more = f" --old-checkpoint {old_checkpoint}"
+                proof = consistency.prove(read, checkpoint.size, old_size or 0, note).format()
+        except IndexError:
+            raise ConfigurationError(
+                f"the log's checkpoint has {checkpoint.size:,} records, and not that many"
+            ) from None
+    if out is None:
+        click.echo(proof, nl=False)
+        return
+    out.write_bytes(proof)
+    click.echo(f"check it with: ron-kms audit check-proof {out} --keys KEYS{more}", err=True)
+
+
+@audit.command("check-proof")
+@click.argument("proof", type=_file)
+@click.option("--keys", "keys_file", type=_file, required=True, help="The log's verifier keys, one a line.")
+@click.option("--old-checkpoint", type=_file, help="The older checkpoint, where the proof is that the log only grew.")
+def check_proof(proof: Path, keys_file: Path, old_checkpoint: Path | None) -> None:
+    """Check a proof, with nothing but the log's keys. The exit code is 3 where it does not hold."""
+    keys = load_keys(keys_file)
+    data = _read(proof)
+    try:
+        if data.startswith(b"old "):
+            kept = None if old_checkpoint is None else verify_all(_read(old_checkpoint), keys).checkpoint
+            grown = ConsistencyProof.parse(data)
+            checkpoint = grown.check(keys, kept).checkpoint
+            click.echo(f"holds: {checkpoint.origin} grew from {grown.old:,} to {checkpoint.size:,} records")
+            return
+        found = InclusionProof.parse(data)
+        verified, record = found.check(keys)
+    except Malformed as error:
+        click.echo(f"does not hold: {error.message}", err=True)
+        raise click.exceptions.Exit(WRONG) from None
+    origin = verified.checkpoint.origin
+    click.echo(f"holds: record {found.index:,} of {origin}, which has {verified.checkpoint.size:,}")
+    if found.item is not None:
+        click.echo(f"holds: item {found.item.index} of its {record.count:,}, digest {found.item.digest.hex()}")
+    click.echo(as_json(origin, Entry(found.index, found.record, record)))
+
+
+@audit.command()
+@with_logs
+def keys(**options: Any) -> None:
+    """Print the logs' verifier keys. Keep them, and one checkpoint, where the service's owner cannot change them."""
+    with places(**options) as logs:
+        for log in logs:
+            click.echo(format_keys(_keys(log)), nl=False)
+
+
+@audit.command()
+@with_logs
+def checkpoint(**options: Any) -> None:
+    """Print a log's newest checkpoint, after its signatures were checked."""
+    with places(**options) as logs:
+        click.echo(_checkpoint(only(logs))[0], nl=False)
+
+
+def _wanted(options: dict[str, Any]) -> Wanted:
+    return Wanted(**{name: options.pop(name) for name in Wanted._fields})
+
+
+def _stream(log: Place, wanted: Wanted, first: int, end: int | None) -> Iterator[tuple[int, str, Entry | Malformed]]:
+    _, newest = _checkpoint(log)
+    behind = newest.size if end is None else end + 1
+    at = 0
+    for entry in read_records(log.source, first, behind, newest.size):
+        if isinstance(entry, Malformed):
+            yield at, newest.origin, entry
+        elif wanted.has(entry.record):
+            at = entry.record.time
+            yield at, newest.origin, entry
+
+
+def _step(log: Place, follower: Follower) -> list[Entry]:
+    try:
+        return follower.step()
+    except Malformed as error:
+        click.echo(f"{log.source.name}: WRONG: {error.message}", err=True)
+        raise click.exceptions.Exit(WRONG) from None
+
+
+def _keys(log: Place) -> tuple[Any, ...]:
+    if not log.keys:
+        raise ConfigurationError(
+            f"the keys of the log at {log.source.name} are not known", hint="Name a file that has them with --keys."
+        )
+    return log.keys
+
+
+def _checkpoint(log: Place) -> tuple[bytes, Checkpoint]:
+    note = read_note(log.source)
+    if note is None:
+        raise Malformed(f"the log at {log.source.name} has no checkpoint")
+    return note, verify_all(note, _keys(log)).checkpoint
+
+
+def _expected(files: tuple[Path, ...], logs: list[Place]) -> dict[str, list[Checkpoint]]:
+    """Kept checkpoints by the log that they are of; each must be of one.
+
+    :raises Malformed: one is of none of the logs, or its signatures do not hold.
+    """
+    found: dict[str, list[Checkpoint]] = {}
+    for file in files:
+        note = _read(file)
+        claimed = note.partition(b"\n")[0].decode("utf-8", "replace")
+        log = next((log for log in logs if any(key.name == claimed for key in log.keys)), None)
+        if log is None:
+            raise Malformed(f"the checkpoint in {file} is of none of these logs")
+        found.setdefault(log.source.name, []).append(verify_all(note, log.keys).checkpoint)
+    return found
+
+
+def _place_fits(log: Place, found: Checkpoint | None, add: Callable[[Finding], None]) -> None:
+    """Logs that have changed places are whole, each for itself."""
+    if found is not None and log.slot is not None and log.slot not in (found.origin, found.origin.rpartition("/")[2]):
+        add(Finding(f"the log at the place of {log.slot} is {found.origin}", "checkpoint"))
+
+
+def _progress(name: str) -> Callable[[int, int], None]:
+    """Tells once a second how far it is, where somebody looks."""
+    if not sys.stderr.isatty():
+        return lambda _done, _size: None
+    begun = last = time.monotonic()
+
+    def tell(done: int, size: int) -> None:
+        nonlocal last
+        now = time.monotonic()
+        if now - last >= 1 or (done == size and last > begun):
+            last = now
+            end = "\n" if done == size else "\r"
+            click.echo(
+                f"{name}: {done:,} of {size:,} records, {done / (now - begun):,.0f} a second{end}", nl=False, err=True
+            )
+
+    return tell
+
+
+def _digests(file: Path) -> list[bytes]:
+    try:
+        return [bytes.fromhex(text) for text in _read(file).decode("ascii").split()]
+    except ValueError:
+        raise Malformed(f"{file}: digests are 64 hexadecimal digits, one a line") from None
+
+
+def _read(file: Path) -> bytes:
+    return read_file(file, max(MAX_NOTE, MAX_TEXT)) or b""
