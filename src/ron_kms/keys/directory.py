@@ -194,10 +194,10 @@ class Directory:
 
     def _newest(self, kid: Kid) -> Entry | None:
         versions = self._versions.get(kid.uuid)
-        if versions is None or not versions[0].newest:
+        if versions is None:
             return None
         entry = versions[0]
-        return entry if (entry.kid.tenant, entry.kid.purpose) == (kid.tenant, kid.purpose) else None
+        return entry if entry.newest and entry.kid[:2] == kid[:2] else None
 
     def _lasts(self, entry: Entry) -> bool:
         """Whether an entry older than the TTL may be given still; it is to be refreshed."""

@@ -8,6 +8,7 @@ import time
 from collections import OrderedDict
 from collections.abc import Callable
 from concurrent.futures import Future
+from functools import partial
 from itertools import islice
 from math import inf
 from typing import Generic, TypeVar
@@ -29,9 +30,8 @@ _LOG_SECONDS = 60.0
 _log = logging.getLogger(__name__)
 
 
-def boottime() -> float:
-    """Seconds of CLOCK_BOOTTIME: it goes on while the machine sleeps."""
-    return time.clock_gettime(time.CLOCK_BOOTTIME)
+boottime = partial(time.clock_gettime, time.CLOCK_BOOTTIME)
+"""Seconds of CLOCK_BOOTTIME: it goes on while the machine sleeps."""
 
 
 class Refresher(Generic[K]):
