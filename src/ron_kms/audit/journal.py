@@ -29,6 +29,8 @@ SEGMENT_BYTES = 1024 * 1024
 
 _HEAD = struct.Struct(">IQQI")
 _SUM = 16
+GROUP_HEAD = _HEAD.size + _SUM
+"""Bytes of a group before its records."""
 _NAME = re.compile(r"[0-9]{20}")
 _CREATE = os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC | os.O_NOFOLLOW
 
@@ -77,18 +79,19 @@ def encode_group(first: int, durable: int, records: Sequence[bytes]) -> bytes:
     return b"".join((head, blake3(head + body).digest(_SUM), body))
 
 
-def read_segments(folder: Path) -> list[Segment]:
+def read_segments(folder: Path, *, sync: bool = True) -> list[Segment]:
     """All files of a journal, in order.
 
+    :param sync: have them on the disk, too: what a killed process has written is the kernel's until then.
     :raises OSError: one cannot be read, or the folder is not there.
     """
-    return [_read(path) for path in sorted(folder.iterdir()) if _NAME.fullmatch(path.name)]
+    return [_read(path, sync) for path in sorted(folder.iterdir()) if _NAME.fullmatch(path.name)]
 
 
-def _read(path: Path) -> Segment:
+def _read(path: Path, sync: bool) -> Segment:
     with path.open("rb") as file:
-        # What a process has written before it was killed is the kernel's until now.
-        os.fsync(file.fileno())
+        if sync:
+            os.fsync(file.fileno())
         data = file.read()
     groups: list[Group] = []
     at = 0

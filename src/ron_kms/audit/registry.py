@@ -8,6 +8,7 @@ from __future__ import annotations
 import logging
 import re
 import secrets
+from collections.abc import Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import NamedTuple
@@ -19,8 +20,10 @@ from ron_kms.audit.journal import cut_off
 from ron_kms.audit.keeper import Pace
 from ron_kms.audit.keys import keys_of, new_log, signers_of
 from ron_kms.audit.log import Log, Watcher
+from ron_kms.audit.note import NoteKey, format_keys
 from ron_kms.audit.outbox import Outbox
 from ron_kms.audit.recovery import Ahead, Damaged, Head, recover, unknown
+from ron_kms.audit.source import KEYS, read_file
 from ron_kms.audit.tree import EMPTY_ROOT
 from ron_kms.errors import ConfigurationError, StoreUnavailable
 from ron_kms.store import audit as registered
@@ -150,6 +153,8 @@ class _Opening:
             except Damaged as error:
                 damage = error.message
                 outbox.note(damage).exception()  # told there, and found again at the next start
+        if found is not None:
+            _publish(folder, keys_of(log))
         if damage:
             self._watcher.damaged(damage)
         elif found is not None and found.cut:
@@ -171,3 +176,10 @@ class _Opening:
         if found is not None:
             outbox.drain(opened, found.since)
         return Trail(opened, outbox)
+
+
+def _publish(folder: LogFolder, keys: Sequence[NoteKey]) -> None:
+    """Have the log's verifier keys beside it, for whoever checks it."""
+    data = format_keys(keys)
+    if read_file(folder.path / KEYS, len(data)) != data:
+        put(folder.path, KEYS, data)

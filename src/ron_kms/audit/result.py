@@ -44,12 +44,14 @@ class Result:
 
     :ivar verified: the checkpoint and who has signed it; None where it cannot be read.
     :ivar records: how many were read and decoded.
+    :ivar waiting: records behind the checkpoint, in the journal; None where there is none to look at.
     :ivar proven: whether the records, or the hashes that stand for absent ones, give the checkpoint's root.
     """
 
     def __init__(self) -> None:
         self.verified: Verified | None = None
         self.records = 0
+        self.waiting: int | None = None
         self.proven = False
         self.findings: list[Finding] = []
         self.count = 0

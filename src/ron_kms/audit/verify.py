@@ -15,13 +15,17 @@ from ron_kms.audit.note import NoteKey
 from ron_kms.audit.proofs import StoredTree
 from ron_kms.audit.record import decode
 from ron_kms.audit.result import MAX_FINDINGS, Finding, Result
-from ron_kms.audit.source import Source, read_note, read_part, read_tile, tiles_of
+from ron_kms.audit.source import Folder, Source, read_note, read_part, read_tile, tiles_of
+from ron_kms.audit.tail import check_tail
 from ron_kms.audit.tiles import ENTRIES, decode_bundle, path
 from ron_kms.audit.tree import HASH_SIZE, TILE_WIDTH, Frontier, Tile, fold, leaf_hash
 from ron_kms.errors import Malformed
 
 Progress = Callable[[int, int], None]
 """Is told after every bundle: records that were checked, records of the log."""
+
+
+_LOOKS = 5
 
 
 class _Doubt(NamedTuple):
@@ -58,15 +62,14 @@ def check_log(
     minimum: int = 0,
     progress: Progress = lambda _done, _size: None,
 ) -> Result:
-    """Check a log up to its newest checkpoint.
+    """Check a log up to its newest checkpoint, and, where it is a folder, its journal behind that.
 
     :param keys: all of them must have signed it.
     :param expected: checkpoints that somebody has kept; the log must go on from each.
     :param minimum: the index before which full tiles and bundles may be absent, as they were moved away.
     :raises OSError: a part cannot be read.
     """
-    result = Result()
-    checkpoint = read_checkpoint(source, keys, result)
+    checkpoint, result = _begin(source, keys)
     if checkpoint is None:
         return result
     kept = list(expected)
@@ -75,6 +78,19 @@ def check_log(
     for one in kept:
         _meets(one, checkpoint, check.roots.get(one.size), result)
     return result
+
+
+def _begin(source: Source, keys: Sequence[NoteKey]) -> tuple[Checkpoint | None, Result]:
+    """The checkpoint, and the journal behind it; of a log that is being written they may not fit at the first look."""
+    for look in range(_LOOKS):
+        result = Result()
+        checkpoint = read_checkpoint(source, keys, result)
+        if checkpoint is None or not isinstance(source, Folder):
+            break
+        result.waiting = check_tail(source, checkpoint.size, result)
+        if result.whole or look == _LOOKS - 1 or read_checkpoint(source, keys, Result()) == checkpoint:
+            break
+    return checkpoint, result
 
 
 def _meets(kept: Checkpoint, checkpoint: Checkpoint, root: bytes | None, result: Result) -> None:

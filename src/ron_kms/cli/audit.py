@@ -103,9 +103,9 @@ def verify(expected: tuple[Path, ...], json_lines: bool, **options: Any) -> None
             seconds = time.perf_counter() - begun
             whole &= result.whole
             if json_lines:
-                click.echo(result_json(log.source.name, result, log.given, seconds, None))
+                click.echo(result_json(log.source.name, result, log.given, seconds))
             else:
-                click.echo("\n".join(describe(log.source.name, result, log.given, seconds, None)))
+                click.echo("\n".join(describe(log.source.name, result, log.given, seconds)))
     if not whole:
         raise click.exceptions.Exit(WRONG)
 

@@ -57,7 +57,7 @@ def as_json(origin: str, entry: Entry) -> str:
     return json.dumps(told, ensure_ascii=True)
 
 
-def describe(name: str, result: Result, given: bool, seconds: float, waiting: int | None) -> list[str]:
+def describe(name: str, result: Result, given: bool, seconds: float) -> list[str]:
     """What was found of one log, in lines."""
     lines = []
     if result.verified is not None:
@@ -74,8 +74,8 @@ def describe(name: str, result: Result, given: bool, seconds: float, waiting: in
     for absent in result.absent:
         what = "by their own hashes" if absent.hashed else "by the hashes above their tiles"
         lines.append(f"  records {absent.first:,} to {absent.last:,} are not here; they count {what}")
-    if waiting:
-        lines.append(f"  {waiting:,} records wait in the journal for the next checkpoint")
+    if result.waiting:
+        lines.append(f"  {result.waiting:,} records wait in the journal for the next checkpoint")
     lines += [f"  WRONG: {_shown(str(finding))}" for finding in result.findings]
     if result.count > len(result.findings):
         lines.append(f"  WRONG: and {result.count - len(result.findings):,} more")
@@ -86,7 +86,7 @@ def describe(name: str, result: Result, given: bool, seconds: float, waiting: in
     return lines
 
 
-def result_json(name: str, result: Result, given: bool, seconds: float, waiting: int | None) -> str:
+def result_json(name: str, result: Result, given: bool, seconds: float) -> str:
     """The same as a line of JSON."""
     verified = result.verified
     told: dict[str, Any] = {
@@ -94,7 +94,7 @@ def result_json(name: str, result: Result, given: bool, seconds: float, waiting:
         "whole": result.whole,
         "proven": result.proven,
         "records": result.records,
-        "waiting": waiting,
+        "waiting": result.waiting,
         "seconds": round(seconds, 3),
         "keys": "given" if given else "recorded",
         "findings": [_finding(finding) for finding in result.findings],
