@@ -16,7 +16,7 @@ from ron_kms.service import items
 from ron_kms.service.kms import Kms
 from ron_kms.service.schema import ITEMS_MAX, request_of
 from ron_kms.service.settle import settle
-from ron_kms.service.sign import SIGN, SignBatchRequest, sign_batch
+from ron_kms.service.sign import SignBatchRequest, sign_batch
 from ron_kms.service.work import PART, Batch, Work, waves
 from ron_kms.store.bootstrap import Store
 from tests.engine.parts import until
@@ -202,11 +202,10 @@ def test_who_is_answered_after_the_settling_and_not_before(store: Store, monkeyp
 
 @pytest.mark.parametrize("keys", [1, 3, 16])
 def test_a_wave_names_no_more_keys_than_it_may(keys: int) -> None:
-    batch = Batch(SIGN, None, context(), "sign:batch")  # type: ignore[arg-type]
     kids = [Kid("acme", "audit", new_uuid()) for _ in range(17)]
     works: list[Work[bytes]] = []
     for n in range(300):
-        works.append(Work(batch, None))  # type: ignore[arg-type]
+        works.append(Work(None, 0.0))  # type: ignore[arg-type]
         works[-1].kid = kids[n * n % 17]
     cut = waves(works, keys)
     assert [work for wave in cut for work in wave] == works

@@ -23,13 +23,14 @@ class FairTurns(Generic[T]):
     :ivar waiting: the cost of all that waits.
     """
 
-    __slots__ = ("_flows", "_gone", "_quantum", "_ring", "waiting")
+    __slots__ = ("_count", "_flows", "_gone", "_quantum", "_ring", "waiting")
 
     def __init__(self, quantum: float, gone: Callable[[T], bool]) -> None:
         self._quantum = quantum
         self._gone = gone
         self._flows: dict[str, _Flow[T]] = {}
         self._ring: deque[_Flow[T]] = deque()
+        self._count = 0
         self.waiting = 0.0
 
     def add(self, name: str, cost: float, item: T) -> None:
@@ -39,6 +40,7 @@ class FairTurns(Generic[T]):
             flow = self._flows[name] = _Flow(name, self._quantum)
             self._ring.append(flow)
         flow.items.append((cost, item))
+        self._count += 1
         flow.waiting += cost
         self.waiting += cost
 
@@ -60,6 +62,7 @@ class FairTurns(Generic[T]):
                     budget -= cost
                     taken.append(item)
                 items.popleft()
+                self._count -= 1
                 flow.waiting -= cost
                 self.waiting -= cost
             if items:
@@ -84,7 +87,7 @@ class FairTurns(Generic[T]):
 
     def __len__(self) -> int:
         """How many items wait."""
-        return sum(len(flow.items) for flow in self._ring)
+        return self._count
 
 
 class _Flow(Generic[T]):

@@ -18,7 +18,7 @@ on the event loop, before any of their answers goes out.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Generic, ParamSpec, TypeVar
 
@@ -26,16 +26,16 @@ from msgspec import UNSET, UnsetType
 
 from ron_kms._core import KeySlot
 from ron_kms.crypto.signing import Mode
+from ron_kms.engine.pace import Done
 from ron_kms.engine.queue import SLICE_MICROS
 from ron_kms.errors import BadRequest, KmsError, ServiceError
 from ron_kms.keys.directory import Entry
 from ron_kms.model import Caller, Kid, Policy
-from ron_kms.policy.cache import Found
 from ron_kms.service.kms import Kms
 from ron_kms.service.operation import Context
 from ron_kms.service.schema import does_not_open, no_such_key
 from ron_kms.service.settle import settle
-from ron_kms.service.work import PART, Batch, Item, Overtaken, Work, each_of, parts, recall, value_of, waves
+from ron_kms.service.work import PART, Batch, Item, Overtaken, Slice, Work, parts, value_of, waves
 from ron_kms.store.database import Connection
 from ron_kms.store.keys import load_version
 
@@ -119,19 +119,22 @@ class Verb(Generic[ItemT, Prepared, Result]):
         if len(items) > PART:
             await kms.queue.turn()
         batch = Batch(self, kms, context, op)
+        named = []
         for item in items:
-            work: Work[Prepared] = Work(batch, item)
+            work: Work[Prepared] = Work(item, batch.started)
             batch.works.append(work)
             try:
                 work.kid = self.kid(item, authorised(context.caller, default if item.kid is UNSET else item.kid))
             except KmsError as error:
-                work.result = error
-        await self._attempt(batch, [work for work in batch.works if work.result is None])
+                work.fail(error)
+            else:
+                named.append(work)
+        await self._attempt(batch, named)
         if batch.overtaken:
             again, batch.overtaken = batch.overtaken, []
             await self._attempt(batch, again)
             for work in batch.overtaken:
-                work.result = Overtaken()
+                work.fail(Overtaken())
         if not context.counted and (settled := settle([batch])):
             await settled
         return batch.works
@@ -139,59 +142,71 @@ class Verb(Generic[ItemT, Prepared, Result]):
     async def _attempt(self, batch: Batch, works: list[Work[Prepared]]) -> None:
         """Bring items to the core and back."""
         kms = batch.kms
-        batch.left = len(works)
-        for wave in waves(works, kms.custodian.wave) if self.private else (works,):
-            under_way = []
-            try:
+        batch.under_way = 1
+        answers: list[asyncio.Future[None] | Done] = []
+        try:
+            for wave in waves(works, kms.custodian.wave) if self.private else (works,):
+                while answers:
+                    await answers.pop()
                 for part in parts(wave):
                     if len(works) > PART:
                         await kms.queue.turn()
-                    for micros, piece in self._slices(kms, await self._ready(kms, part)):
-                        under_way.append(kms.queue.submit(piece[0].kid.tenant, micros, self, piece))
-                for answer in under_way:
-                    await answer
-            except BaseException:
-                for answer in under_way:
-                    answer.cancel()
-                raise
+                    for micros, piece in self._cut(kms, await self._ready(batch, part)):
+                        batch.under_way += 1
+                        answers.append(kms.queue.submit(piece[0].kid.tenant, micros, self, (batch, piece)))
+            batch.under_way -= 1
+            while answers:
+                await answers.pop()
+        except BaseException:
+            for answer in answers:
+                answer.cancel()
+            raise
 
-    async def _ready(self, kms: Kms, works: list[Work[Prepared]]) -> list[Work[Prepared]]:
+    async def _ready(self, batch: Batch, works: list[Work[Prepared]]) -> list[Work[Prepared]]:
         """Those of the items that may go to the core, with everything that they need there."""
-        entries, unknown = recall([work.kid for work in works], kms.directory.cached)
+        kms = batch.kms
+        ready, unknown = [], []
+        for work in works:
+            entry = kms.directory.cached(work.kid)
+            policy = kms.policies.cached(work.kid.tenant) if self.governed else None
+            if entry is None or (self.governed and policy is None):
+                unknown.append(work)
+            elif self._prepare(work, entry, policy):
+                ready.append(work)
         if unknown:
-            entries.update(await self._read_entries(kms, unknown))
-        policies: Found = {}
-        if self.governed is not None:
-            policies, missing = recall([work.kid.tenant for work in works], kms.policies.cached)
-            if missing:
-                policies.update(await kms.policies.find(missing))
-        ready = each_of(works, self._prepare, entries, policies)
-        if self.private:
-            slots, sealed = recall([work.entry.kid for work in ready], kms.custodian.find)
-            if sealed:
-                slots.update(await _unseal(kms, sealed, ready))
-            ready = each_of(ready, _equip, slots)
-        return ready
+            entries, policies = await self._look_up(kms, unknown)
+            ready += [work for work in unknown if self._prepare(work, entries[work.kid], policies[work.kid.tenant])]
+        return await _unsealed(batch, ready) if self.private else ready
 
-    async def _read_entries(self, kms: Kms, kids: list[Kid]) -> dict[Kid, Entry | KmsError]:
+    async def _look_up(
+        self, kms: Kms, works: list[Work[Prepared]]
+    ) -> tuple[Mapping[Kid, Entry | KmsError], Mapping[str, Policy | KmsError | None]]:
+        """What items work with, read together; an error stands for what cannot be."""
+        kids = dict.fromkeys(work.kid for work in works)
         entries = await kms.directory.find(kids)
-        missing = [kid for kid in kids if kid not in entries] if self.opens else []
-        if missing:
-            keys = await kms.directory.find(kid.at(None) for kid in missing)
-            entries.update((kid, does_not_open()) for kid in missing if kid.at(None) in keys)
-        return entries
+        absent = [kid for kid in kids if kid not in entries]
+        if absent:
+            keys = await kms.directory.find(kid.at(None) for kid in absent) if self.opens else {}
+            entries |= {kid: does_not_open() if kid.at(None) in keys else no_such_key() for kid in absent}
+        tenants = dict.fromkeys(kid.tenant for kid in kids)
+        return entries, await kms.policies.find(tenants) if self.governed else tenants
 
-    def _prepare(self, work: Work[Prepared], entries: dict[Kid, Entry | KmsError], policies: Found) -> None:
-        entry = _good(entries.get(work.kid) or no_such_key())
+    def _prepare(self, work: Work[Prepared], entry: Entry | KmsError, policy: Policy | KmsError | None) -> bool:
+        """Whether the item may do what it is to do with this version of the key, as far as is known now."""
         item: Any = work.item
-        work.prepared = self.prepare(item, entry)
-        if self.governed is not None and self.governed(item):
-            work.policy = _good(policies[entry.kid.tenant])
-            work.mode = self.permit(item, entry, work.policy)
-        work.entry = entry
-        work.alg = entry.suite.name
+        try:
+            work.entry = _good(entry)
+            work.prepared = self.prepare(item, work.entry)
+            if self.governed and policy and self.governed(item):
+                work.policy = _good(policy)
+                work.mode = self.permit(item, work.entry, work.policy)
+        except KmsError as error:
+            work.fail(error)
+            return False
+        work.alg = work.entry.suite.name
+        return True
 
-    def _slices(self, kms: Kms, works: list[Work[Prepared]]) -> list[tuple[float, list[Work[Prepared]]]]:
+    def _cut(self, kms: Kms, works: list[Work[Prepared]]) -> list[tuple[float, list[Work[Prepared]]]]:
         """The items in order, cut where a thread would be busy for too long."""
         slices = []
         piece: list[Work[Prepared]] = []
@@ -209,34 +224,31 @@ class Verb(Generic[ItemT, Prepared, Result]):
             slices.append((micros, piece))
         return slices
 
-    def run(self, slices: Sequence[list[Work[Prepared]]], /) -> None:
+    def run(self, slices: Sequence[Slice[Prepared]], /) -> None:
         """Compute, but nothing that is not certain to be allowed still; on the thread that does it.
 
         :raises StoreUnavailable: the process is not fresh.
         """
-        kms = slices[0][0].batch.kms
-        works = slices[0] if len(slices) == 1 else [work for piece in slices for work in piece]
+        kms = slices[0][0].kms
+        works = slices[0][1] if len(slices) == 1 else [work for _, piece in slices for work in piece]
         if self.private or self.fresh:
             kms.watcher.require()
             current = kms.directory.current
-            works = [
-                work
-                for work in works
-                if current(work.entry) and all(current(other) for other in self.also(work.prepared))
-            ]
+            works = [work for work in works if current(work.entry) and all(map(current, self.also(work.prepared)))]
         for work, result in zip(works, self.compute(works), strict=True):
             work.result = result
             if self.private:
                 del work.slot
 
-    def settle(self, slices: Sequence[list[Work[Prepared]]], /) -> asyncio.Future[None] | None:
-        """Settle those batches that have nothing left on its way."""
+    def settle(self, slices: Sequence[Slice[Prepared]], /) -> asyncio.Future[None] | None:
+        """Settle those batches of which nothing is under way any more."""
         ended = []
-        for piece in slices:
-            batch = piece[0].batch
-            batch.left -= len(piece)
-            batch.overtaken += [work for work in piece if work.result is None]
-            if not batch.left and not batch.overtaken:
+        for batch, piece in slices:
+            batch.under_way -= 1
+            for work in piece:
+                if work.result is None:
+                    batch.overtaken.append(work)
+            if not batch.under_way and not batch.overtaken:
                 ended.append(batch)
         return settle(ended) if ended else None
 
@@ -263,20 +275,36 @@ def authorised(caller: Caller, text: str | UnsetType) -> Kid:
     return kid
 
 
-async def _unseal(kms: Kms, kids: list[Kid], works: list[Work[Prepared]]) -> dict[Kid, KeySlot | KmsError]:
-    """The private keys of these versions, read and opened together, off the event loop.
-
-    Where the store cannot be asked, that is the error of each.
-    """
-    entries = {work.entry.kid: work.entry for work in works}
-    sealed = [entries[kid] for kid in kids]
-    try:
-        slots: dict[Kid, KeySlot | KmsError] = await kms.wait(
-            kms.database.read(lambda connection: _read_slots(kms, connection, sealed))
-        )
-    except ServiceError as error:
-        return dict.fromkeys(kids, error)
-    return slots
+async def _unsealed(batch: Batch, works: list[Work[Prepared]]) -> list[Work[Prepared]]:
+    """Those of the items whose private keys could be had. Keys that are not in memory are read and opened together, off
+    the event loop; where the store cannot be asked, that is the error of each."""
+    kms = batch.kms
+    ready, sealed = [], []
+    for work in works:
+        slot = kms.custodian.find(work.entry.kid)
+        if slot is None:
+            sealed.append(work)
+        else:
+            work.slot = slot
+            ready.append(work)
+    if sealed:
+        entries = {work.entry.kid: work.entry for work in sealed}
+        try:
+            slots: dict[Kid, KeySlot | KmsError] = await kms.wait(
+                kms.database.read(lambda connection: _read_slots(kms, connection, entries.values()))
+            )
+        except ServiceError as error:
+            slots = dict.fromkeys(entries, error)
+        for work in sealed:
+            found = slots[work.entry.kid]
+            if isinstance(found, KeySlot):
+                work.slot = found
+                ready.append(work)
+            elif isinstance(found, Overtaken):
+                batch.overtaken.append(work)
+            else:
+                work.fail(found)
+    return ready
 
 
 def _read_slots(kms: Kms, connection: Connection, entries: Iterable[Entry]) -> dict[Kid, KeySlot | KmsError]:
@@ -295,7 +323,3 @@ def _good(found: T | KmsError) -> T:
     if isinstance(found, KmsError):
         raise found
     return found
-
-
-def _equip(work: Work[Prepared], slots: dict[Kid, KeySlot | KmsError]) -> None:
-    work.slot = _good(slots[work.entry.kid])

@@ -5,7 +5,7 @@ See :mod:`ron_kms.service.items` for the way itself.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from typing import Any, Generic, Protocol, TypeVar
 
 from msgspec import UnsetType
@@ -23,8 +23,6 @@ PART = 128
 """Items that are prepared in one turn of the event loop: some half a millisecond."""
 
 Prepared = TypeVar("Prepared")
-K = TypeVar("K")
-V = TypeVar("V")
 
 
 class Item(Protocol):
@@ -42,16 +40,16 @@ class Kind(Protocol):
 
 
 class Batch:
-    """The items of one request.
+    """The items of one request. Nothing refers back to it, so that it goes as soon as it is answered.
 
     :ivar op: what the request is counted as.
     :ivar works: its items, in order.
-    :ivar left: how many of them are on their way.
+    :ivar under_way: how many slices of it are in the engine, and one more while others are prepared.
     :ivar overtaken: those whose key was changed on the way.
     :ivar started: in seconds of CLOCK_BOOTTIME.
     """
 
-    __slots__ = ("context", "kms", "left", "op", "overtaken", "started", "verb", "works")
+    __slots__ = ("context", "kms", "op", "overtaken", "started", "under_way", "verb", "works")
 
     def __init__(self, verb: Kind, kms: Kms, context: Context, op: str) -> None:
         self.verb = verb
@@ -59,7 +57,7 @@ class Batch:
         self.context = context
         self.op = op
         self.works: list[Work[Any]] = []
-        self.left = 0
+        self.under_way = 0
         self.overtaken: list[Work[Any]] = []
         self.started = boottime()
 
@@ -67,6 +65,7 @@ class Batch:
 class Work(Generic[Prepared]):
     """One item on its way. What is not known of it yet is not there.
 
+    :ivar since: when its request began.
     :ivar kid: the version that is meant; without its number it means the newest.
     :ivar entry: the version that it works with.
     :ivar alg: that version's suite, as metrics name it.
@@ -75,7 +74,7 @@ class Work(Generic[Prepared]):
     :ivar result: what came of it, or its error; None on the way.
     """
 
-    __slots__ = ("alg", "batch", "entry", "item", "kid", "mode", "policy", "prepared", "result", "slot")
+    __slots__ = ("alg", "entry", "item", "kid", "mode", "policy", "prepared", "result", "since", "slot")
     kid: Kid
     entry: Entry
     prepared: Prepared
@@ -83,24 +82,24 @@ class Work(Generic[Prepared]):
     policy: Policy
     mode: Mode
 
-    def __init__(self, batch: Batch, item: Item) -> None:
-        self.batch = batch
+    def __init__(self, item: Item, since: float) -> None:
         self.item = item
+        self.since = since
         self.alg = "none"
         self.result: Any = None
 
     @property
     def age_ms(self) -> int | None:
         """How old the entry is, where it was known before this request."""
-        return self.entry.age_ms if self.entry.read_at < self.batch.started else None
+        return self.entry.age_ms if self.entry.read_at < self.since else None
 
     def fail(self, error: KmsError) -> None:
-        """It is on its way no longer."""
-        self.batch.left -= 1
-        if isinstance(error, Overtaken):
-            self.batch.overtaken.append(self)
-        else:
-            self.result = error
+        """That is its result."""
+        self.result = error.with_traceback(None)  # which would refer back to it
+
+
+Slice = tuple[Batch, list[Work[Prepared]]]
+"""Items of one batch that go to the core together."""
 
 
 class Overtaken(StoreUnavailable):
@@ -115,33 +114,6 @@ def value_of(work: Work[Any]) -> Any:
     if isinstance(work.result, KmsError):
         raise work.result
     return work.result
-
-
-def recall(names: Iterable[K], cached: Callable[[K], V | None]) -> tuple[dict[K, V | KmsError], list[K]]:
-    """What is in memory under these names, each asked for once, and the names of what is not."""
-    found: dict[K, V | KmsError] = {}
-    missing: dict[K, None] = {}
-    for name in names:
-        if name not in found and name not in missing:
-            value = cached(name)
-            if value is None:
-                missing[name] = None
-            else:
-                found[name] = value
-    return found, list(missing)
-
-
-def each_of(works: list[Work[Prepared]], step: Callable[..., None], *args: object) -> list[Work[Prepared]]:
-    """Those of the items that a step has not failed for."""
-    good = []
-    for work in works:
-        try:
-            step(work, *args)
-        except KmsError as error:
-            work.fail(error)
-        else:
-            good.append(work)
-    return good
 
 
 def waves(works: list[Work[Prepared]], keys: int) -> list[list[Work[Prepared]]]:
@@ -159,6 +131,6 @@ def waves(works: list[Work[Prepared]], keys: int) -> list[list[Work[Prepared]]]:
     return cut
 
 
-def parts(works: list[Work[Prepared]]) -> Iterable[list[Work[Prepared]]]:
+def parts(works: list[Work[Prepared]]) -> list[list[Work[Prepared]]]:
     """The items in order, cut into what is prepared in one turn of the event loop."""
-    return (works[start : start + PART] for start in range(0, len(works), PART))
+    return [works[start : start + PART] for start in range(0, len(works), PART)]
