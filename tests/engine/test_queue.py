@@ -218,12 +218,13 @@ def test_more_than_the_bound_is_not_taken_on() -> None:
         while queue.waiting_micros <= WAITING_MICROS:
             jobs.append(queue.submit("acme", WAITING_MICROS / 8, group, Job("waits")))
         with pytest.raises(Backpressure) as refused:
-            queue.submit("other", LARGE, group, Job("too much"))
+            queue.submit("acme", LARGE, group, Job("too much"))
         assert refused.value.retry_after
         assert queue.wait_micros("acme", large=True) == queue.wait_micros(None, large=True) == queue.waiting_micros
         assert queue.wait_micros("other", large=True) == LARGE
-        await queue.submit("other", 10.0, group, Job("small ones are"))
-        assert depths == [(0, 9)]
+        jobs.append(queue.submit("other", LARGE, group, Job("another tenant's is")))
+        await queue.submit("acme", 10.0, group, Job("small ones are"))
+        assert depths == [(0, 10)]
         assert first.hold is not None
         first.hold.set()
         await asyncio.gather(*jobs)

@@ -38,7 +38,8 @@ SLICE_MICROS = 2000.0
 most: a small one waits for so long where every thread has just begun."""
 
 WAITING_MICROS = 2_000_000.0
-"""For small and for large jobs each: more than this is not taken on."""
+"""For small and for large jobs each: more than this before a job, and it is not taken on. What one tenant has waiting
+refuses no other."""
 
 
 class Group(Protocol[JobT_contra]):
@@ -80,7 +81,7 @@ class CryptoQueue:
 
         :param tenant: whose turn it is to be.
         :param micros: its estimated cost in microseconds.
-        :raises Backpressure: too much waits already.
+        :raises Backpressure: too much waits already, and this tenant has its part of it.
         :raises ShuttingDown: the queue is closed.
         """
         if self._pool is None:
@@ -88,7 +89,7 @@ class CryptoQueue:
             group.settle([job])
             return DONE
         turns = self._small if micros <= INLINE_MICROS else self._large
-        if turns.waiting > WAITING_MICROS:
+        if turns.ahead(tenant) > WAITING_MICROS:
             raise Backpressure("too much cryptography waits already", limit="max_wait", retry_after=1)
         if self._closed:
             raise ShuttingDown("this process is stopping")
