@@ -109,7 +109,15 @@ def whole(low: int, high: int) -> Kind:
 
 def seconds(low: float, high: float) -> Kind:
     """A number of seconds within bounds, which are allowed themselves."""
+    return Kind(_number(low, high), f"a number of seconds from {low:g} to {high:.10g}", "SECONDS")
 
+
+def percent() -> Kind:
+    """A share in per cent, fractions allowed."""
+    return Kind(_number(0, 100), "a number from 0 to 100", "PERCENT")
+
+
+def _number(low: float, high: float) -> Callable[[Any], float]:
     def read(value: Any) -> float:
         if isinstance(value, bool):
             raise TypeError
@@ -118,7 +126,14 @@ def seconds(low: float, high: float) -> Kind:
             raise ValueError
         return number
 
-    return Kind(read, f"a number of seconds from {low:g} to {high:.10g}", "SECONDS")
+    return read
+
+
+def _collector(value: Any) -> str:
+    address = _text(value)
+    if not re.fullmatch(r"https?://[^\s/]+(/\S*)?", address):
+        raise ValueError
+    return address
 
 
 def one_of(*words: str) -> Kind:
@@ -132,6 +147,12 @@ def one_of(*words: str) -> Kind:
     return Kind(read, f"one of {', '.join(words)}", "|".join(words))
 
 
+COLLECTOR = Kind(
+    _collector,
+    "a URL such as http://127.0.0.1:4318/v1/traces",
+    "URL",
+    lambda value: value and _without_passwords(value),
+)
 ADDRESS = Kind(_address, "an IP address and a port, such as 127.0.0.1:9446", "HOST:PORT", _told)
 PATH = Kind(_path, "a path", "PATH", _told)
 SWITCH = Kind(_flag, "true or false", "BOOL")

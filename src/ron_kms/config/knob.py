@@ -19,7 +19,7 @@ class Section(Enum):
     KEYS = "Keys, caches and freshness"
     POLICY = "Post-quantum policy"
     AUDIT = "Audit log"
-    LOGS = "Logs"
+    LOGS = "Logs and traces"
 
 
 class Knob(NamedTuple):

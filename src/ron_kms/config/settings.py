@@ -11,7 +11,7 @@ from typing import Annotated
 
 import msgspec
 
-from ron_kms.config.kinds import BOOL, SWITCH, one_of, seconds, whole
+from ron_kms.config.kinds import BOOL, COLLECTOR, SWITCH, one_of, percent, seconds, whole
 from ron_kms.config.knob import Knob, Section
 from ron_kms.config.where import Where
 
@@ -244,3 +244,20 @@ class Settings(Where, frozen=True, kw_only=True):
             reloads=True,
         ),
     ] = "info"
+    traces_url: Annotated[
+        str | None,
+        Knob(
+            Section.LOGS,
+            COLLECTOR,
+            "Collector that OpenTelemetry traces are sent to (OTLP over HTTP); needs the extra `ron-kms[traces]`.",
+            "none: nothing is traced",
+        ),
+    ] = None
+    traces_percent: Annotated[
+        float,
+        Knob(
+            Section.LOGS,
+            percent(),
+            "Share of requests that are traced, of those whose `traceparent` has not decided it.",
+        ),
+    ] = 100.0

@@ -42,6 +42,7 @@ from ron_kms.server.operator import versions
 from ron_kms.server.readiness import REPORT_SECONDS
 from ron_kms.server.reloads import Apply, Reloads, Turn
 from ron_kms.server.serving import Serving, limits_of, make_server
+from ron_kms.server.tracing import tracing_of
 from ron_kms.server.usage import usage
 from ron_kms.service.due import JOBS
 from ron_kms.service.kms import Kms, PolicySettings
@@ -113,9 +114,10 @@ class _Worker:
         logs.configure(settings.log_level, worker=self._begin.slot)
         try:
             _core.harden_process(dumpable=settings.debug_dumpable)
+            tracing = tracing_of(settings, self._begin.slot)
             root = RootKey.receive(self._link.fileno())
             try:
-                store = attach(settings.store_url, root)
+                store = tracing.store(attach(settings.store_url, root))
             finally:
                 root.release()
             use_slot(self._begin.metrics, self._begin.slot)
@@ -131,16 +133,17 @@ class _Worker:
                 recent=RecentCounter(self._begin.metrics / f"{self._begin.slot}.recent"),
                 cache=bounds_of(settings),
             )
+            kms.queue = tracing.queue(kms.queue)
             app = create_app(
-                OPERATIONS,
+                tracing.operations(OPERATIONS),
                 kms,
-                kms.issuer.checker,
+                tracing.checker(kms.issuer.checker),
                 gate=Gate(gate_limits(settings), kms.queue, workers=settings.workers),
                 rates=Rates(rate_limits(settings), workers=settings.workers),
                 metrics=metrics,
                 body_seconds=settings.request_seconds,
             )
-            server = make_server(app, settings)
+            server = make_server(tracing.app(app), settings)
             self._take_reloads(kms, app, server)
         except KmsError as error:
             self._tell(control.Failed(error.message, error.hint))
@@ -155,6 +158,7 @@ class _Worker:
         finally:
             kms.watcher.close()
             kms.close()
+            tracing.close()
         return 0
 
     def _take_reloads(self, kms: Kms, app: App, server: Serving) -> None:
