@@ -153,6 +153,29 @@ class CacheCounts(Protocol):
     def age_ms(self) -> int: ...
 
 
+class AuditMetrics:
+    """What the threads of the audit log count; each value is changed by one thread at a time."""
+
+    def __init__(self, registry: CollectorRegistry) -> None:
+        self._appends = Counter("kms_audit_appends_total", "Records in the audit log", registry=registry)
+        self._checkpoints = Counter("kms_audit_checkpoint_total", "Checkpoints signed", registry=registry)
+        self._failed = Counter(
+            "kms_audit_integrity_failed_total", "Audit logs found not to be as they were written", registry=registry
+        )
+
+    def appended(self, records: int) -> None:
+        """So many records are in the log."""
+        self._appends.inc(records)
+
+    def checkpointed(self) -> None:
+        """A checkpoint was signed."""
+        self._checkpoints.inc()
+
+    def damaged(self, _: str) -> None:
+        """The log is not as it was written."""
+        self._failed.inc()
+
+
 class Metrics:
     """The counters of one worker, with their labelled children kept at hand.
 
@@ -179,12 +202,14 @@ class Metrics:
         )
         self._depth = Gauge(
             "queue_depth",
-            "Jobs that wait for the processor: small (of single requests) and large (slices of batches)",
+            "What waits: small and large jobs (of single requests, slices of batches), and appends to the audit log",
             ["queue"],
             multiprocess_mode="livesum",
             registry=self.registry,
         )
         self._depth_small, self._depth_large = self._depth.labels("small"), self._depth.labels("large")
+        self._depth_audit = self._depth.labels("audit")
+        self.audit = AuditMetrics(self.registry)
         self._batch = Histogram(
             "kms_batch_size", "Items in a batch request", ["op"], buckets=BATCH_BUCKETS, registry=self.registry
         )
@@ -275,6 +300,10 @@ class Metrics:
         """So many jobs wait in the engine."""
         self._depth_small.set(small)
         self._depth_large.set(large)
+
+    def audit_depth(self, appends: int) -> None:
+        """So many appends wait for the audit log."""
+        self._depth_audit.set(appends)
 
     def batch(self, op: str, items: int) -> None:
         """A batch of this many items was decoded."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import time
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
@@ -72,5 +73,5 @@ def test_tokens_keys_and_a_forged_record(service: Service, store: Store) -> None
         assert client.post("verify", digest=DIGEST, **signed).good()["ok"] is True
         with Client(service.operator_url) as operator:
             until(lambda: "store_intact" in operator.call("GET", "/readyz", token=None).data["missing"])
-    assert "row 6 of table changes is missing" in service.log.read_text()
+    assert re.search(r"row \d+ of table changes is missing", service.log.read_text())
     assert service.stop() == 0

@@ -1,6 +1,7 @@
 """The folder of one log: who may write to it, and its tiles read back.
 
 lock                       held by the process that writes
+keys                       the verifier keys of its checkpoints, for who checks it elsewhere
 checkpoint                 the newest one, a signed note
 tile/<level>/...           C2SP tlog-tiles, the partial ones of a checkpoint too
 tile/entries/...           the records, 256 a bundle

@@ -32,6 +32,9 @@ from ron_kms.store.bootstrap import Store
 from ron_kms.store.database import Connection
 
 NODE = "node"
+SESSIONS = 256
+"""Of the library at the same time, in one folder of logs."""
+
 _NAME = re.compile(r"[a-z0-9][a-z0-9._-]{0,62}")
 
 
@@ -75,10 +78,26 @@ class Trail:
         self.log = log
         self._outbox = outbox
         self.require = log.require
+        """Raises StoreUnavailable where nothing can be recorded now."""
         self.append = log.append
         self.trail = log.trail
         self.put = outbox.put
         self.deliver = outbox.deliver
+
+    @property
+    def fault(self) -> str:
+        """Why nothing can be recorded now; empty where it can."""
+        return self.log.fault
+
+    @property
+    def recent(self) -> bool:
+        """Whether the newest checkpoint is."""
+        return self.log.recent
+
+    @property
+    def depth(self) -> int:
+        """Appends that wait to be written."""
+        return self.log.depth
 
     def close(self) -> bool:
         """Write what was handed in, with a last head and checkpoint; whether all of it is there."""
@@ -97,6 +116,18 @@ def open_trail(store: Store, node: Node, slot: str, watcher: Watcher, *, pace: P
         return _Opening(store, node, slot, watcher, pace).open()
     except OSError as error:
         raise StoreUnavailable(f"the audit log of slot {slot} cannot be opened: {error.strerror}") from None
+
+
+def open_session(store: Store, node: Node, watcher: Watcher) -> Trail:
+    """A log for a session of the library: the first that no other session writes.
+
+    :raises StoreUnavailable: as :func:`open_trail`, or there are too many sessions.
+    """
+    for number in range(1, SESSIONS + 1):
+        trail = open_trail(store, node, f"local-{number}", watcher)
+        if trail is not None:
+            return trail
+    raise StoreUnavailable("every audit log for sessions of the library is in use", retry_after=1)
 
 
 class _Opening:
@@ -134,6 +165,7 @@ class _Opening:
             origin = "/".join((registered.deployment(connection, rows), self._node.name, folder.path.name))
             now = datetime.now(UTC)
             log, signers = new_log(self._store.keys, origin, self._node.name, self._slot, folder.path.name, now)
+            put(folder.path, KEYS, format_keys(signer.key for signer in signers))
             folder.put_checkpoint(sign(Checkpoint(origin, 0, EMPTY_ROOT), signers, int(now.timestamp())))
             registered.register_log(connection, rows, log, EMPTY_ROOT)
             return log

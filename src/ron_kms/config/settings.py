@@ -11,7 +11,7 @@ from typing import Annotated
 
 import msgspec
 
-from ron_kms.config.kinds import BOOL, COLLECTOR, SWITCH, one_of, percent, seconds, whole
+from ron_kms.config.kinds import BOOL, COLLECTOR, SWITCH, one_of, percent, seconds, text, whole
 from ron_kms.config.knob import Knob, Section
 from ron_kms.config.where import Where
 
@@ -234,6 +234,33 @@ class Settings(Where, frozen=True, kw_only=True):
             reloads=True,
         ),
     ] = 604_800.0
+
+    audit_private: Annotated[
+        str,
+        Knob(
+            Section.AUDIT,
+            one_of("durable", "written"),
+            "When an operation with a key is answered: its record is on the disk, or with the kernel and on the disk"
+            " within 50 ms. Records of changes are always on the disk.",
+        ),
+    ] = "durable"
+    audit_verify: Annotated[
+        str,
+        Knob(
+            Section.AUDIT,
+            one_of("durable", "relaxed", "off"),
+            "Records of verify: on the disk before the answer, soon after it, or none.",
+        ),
+    ] = "relaxed"
+    node: Annotated[
+        str,
+        Knob(
+            Section.AUDIT,
+            text("the name of this node, of a-z, 0-9, dot, dash and underscore", "NAME"),
+            "Its name in the origins of its audit logs.",
+            "a random one, kept in the data folder",
+        ),
+    ] = ""
 
     log_level: Annotated[
         str,

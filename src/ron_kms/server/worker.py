@@ -9,7 +9,6 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import ctypes
-import gc
 import os
 import signal
 import socket
@@ -36,6 +35,7 @@ from ron_kms.policy.recent import RecentCounter
 from ron_kms.root.handle import RootKey
 from ron_kms.server import control, logs
 from ron_kms.server.admission import gate_limits, rate_limits
+from ron_kms.server.audit import auditing_of, open_worker_trail
 from ron_kms.server.memory import Slack
 from ron_kms.server.open_files import bound_open_files
 from ron_kms.server.operator import versions
@@ -122,6 +122,7 @@ class _Worker:
                 root.release()
             use_slot(self._begin.metrics, self._begin.slot)
             metrics = Metrics()
+            trail = open_worker_trail(store, settings, self._begin.slot, metrics.audit)
             kms = start(
                 store,
                 metrics=metrics,
@@ -132,6 +133,8 @@ class _Worker:
                 policy=policy_of(settings),
                 recent=RecentCounter(self._begin.metrics / f"{self._begin.slot}.recent"),
                 cache=bounds_of(settings),
+                audit=trail,
+                auditing=auditing_of(settings),
             )
             kms.queue = tracing.queue(kms.queue)
             app = create_app(
@@ -207,9 +210,6 @@ class _Worker:
         self._link.setblocking(False)
         turn = Turn(self._reloads, self._tell, self._terminate)
         loop.add_reader(self._link, self._hear, turn)
-        # What is there stays: the collector need not look at it again, which would stop the loop for 100 ms.
-        gc.collect()
-        gc.freeze()
         await server.start(listener)
         log.info("a worker serves", pid=os.getpid(), versions=versions(), settings=tell(self._reloads.settings))
         reporter = asyncio.create_task(self._report(kms, app, server))
@@ -257,6 +257,8 @@ class _Worker:
                 "listener_bound": not self._stop.is_set(),
                 "store_ready": answers and kms.watcher.fresh(),
                 "store_intact": not kms.watcher.corrupt,
+                "audit_ready": not kms.audit.fault,
+                "checkpoint_recent": kms.audit.recent,
                 "rng_ok": rng.works(),
                 "clock_ok": self._clock.is_sane(),
                 "verify_cache_ok": kms.tend(),

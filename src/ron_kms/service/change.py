@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Generic, NamedTuple, TypeVar
+from typing import Any, Generic, NamedTuple, TypeVar
 
 from ron_kms.errors import BadRequest, PreconditionFailed
 from ron_kms.model import Key, Kid, Version
+from ron_kms.service.audit import Fact, recorded
 from ron_kms.service.kms import Kms
 from ron_kms.service.operation import Context
 from ron_kms.service.schema import no_such_key
@@ -17,10 +18,16 @@ T = TypeVar("T")
 
 
 class Changed(NamedTuple, Generic[T]):
-    """What to answer, and what was written; None where nothing was."""
+    """What to answer, and what was written; None where nothing was.
+
+    :ivar version: the one that was changed, where it was one.
+    :ivar reason: what it was changed to, for the audit log.
+    """
 
     answer: T
     saved: Saved | None
+    version: Version | None = None
+    reason: str | None = None
 
 
 Change = Callable[[Connection], Changed[T]]
@@ -42,12 +49,24 @@ def require_match(context: Context, key: Key) -> None:
         raise PreconditionFailed("the key was changed since it was read")
 
 
-async def commit(kms: Kms, kid: Kid, change: Change[T]) -> T:
-    """Make the change in one transaction; from then on this process knows of it, and the others soon."""
-    changed: Changed[T] = await kms.wait(kms.database.write(change))
-    if changed.saved is not None:
-        kms.changed(kid, changed.saved.n)
-    return changed.answer
+async def commit(kms: Kms, context: Context, operation: str, kid: Kid, change: Change[T]) -> T:
+    """Make the change in one transaction, with its record; from then on this process knows of it, and the others soon.
+
+    :raises StoreUnavailable: it cannot be made, or not be recorded.
+    """
+
+    def known(changed: Changed[T]) -> None:
+        if changed.saved is not None:
+            kms.changed(kid, changed.saved.n)
+
+    return (await recorded(kms, context, change, lambda changed: fact_of(operation, kid, changed), known)).answer
+
+
+def fact_of(operation: str, kid: Kid, changed: Changed[Any]) -> Fact | None:
+    """What a change to a key is recorded as; nothing where nothing was changed."""
+    if changed.saved is None:
+        return None
+    return Fact(operation, kid=kid, version=changed.version, reason=changed.reason)
 
 
 def existing(kms: Kms, connection: Connection, kid: Kid) -> tuple[Key, Version]:

@@ -10,7 +10,8 @@ from ron_kms.crypto.suites import find
 from ron_kms.errors import NoCapability
 from ron_kms.model import Key, Kid, Use, new_uuid
 from ron_kms.policy.pq import phase_of, suite_for
-from ron_kms.service.change import Changed
+from ron_kms.service.audit import recorded
+from ron_kms.service.change import Changed, fact_of
 from ron_kms.service.kms import Kms
 from ron_kms.service.once import Once
 from ron_kms.service.operation import Context, Operation
@@ -71,7 +72,8 @@ async def create(kms: Kms, context: Context, request: CreateRequest) -> CreateAn
     else:
         suite = find(request.use, request.suite)
         require_suite(context.caller, policy, kid, suite)
-    context.alg, context.kid = suite.name, kid
+    context.alg = suite.name
+    kms.audit.require()
     version = await kms.queue.run(kid.tenant, kms.costs[suite.name].generate, lambda: kms.custodian.create(kid, suite))
     key = Key(
         tenant=kid.tenant,
@@ -87,11 +89,13 @@ async def create(kms: Kms, context: Context, request: CreateRequest) -> CreateAn
     answer = CreateAnswer(kid=str(kid), suite=suite.name, public=track_keys(version))
 
     def write(connection: Connection) -> Changed[CreateAnswer]:
-        return Changed(answer, Saved(key, insert_key(connection, kms.rows, key, version)))
+        return Changed(answer, Saved(key, insert_key(connection, kms.rows, key, version)), version)
 
-    changed: Changed[CreateAnswer] = await kms.wait(kms.database.write(once.around(write)))
-    if changed.saved is not None:
-        kms.directory.remember(key, version, changed.saved.n)
+    def known(changed: Changed[CreateAnswer]) -> None:
+        if changed.saved is not None:
+            kms.directory.remember(key, version, changed.saved.n)
+
+    changed = await recorded(kms, context, once.around(write), lambda made: fact_of("create", kid, made), known)
     return changed.answer
 
 

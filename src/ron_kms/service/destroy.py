@@ -57,7 +57,7 @@ async def destroy_key(kms: Kms, context: Context, request: DestroyKeyRequest) ->
         saved = save(connection, kms.rows, key, condemned, left)
         return Changed(key_answer(saved), saved)
 
-    return await commit(kms, kid, once.around(write))
+    return await commit(kms, context, "destroy-key", kid, once.around(write))
 
 
 async def destroy_version(kms: Kms, context: Context, request: DestroyVersionRequest) -> VersionAnswer:
@@ -72,9 +72,9 @@ async def destroy_version(kms: Kms, context: Context, request: DestroyVersionReq
         life.require_unprotected(key)
         condemned = life.condemned(version, _after(request.window_seconds))
         saved = save(connection, kms.rows, key, life.with_version(key, condemned), [(version, condemned)])
-        return Changed(version_answer(kid, saved, condemned), saved)
+        return Changed(version_answer(kid, saved, condemned), saved, condemned)
 
-    return await commit(kms, kid, once.around(write))
+    return await commit(kms, context, "destroy-version", kid, once.around(write))
 
 
 async def restore_key(kms: Kms, context: Context, request: KeyPath) -> KeyAnswer:
@@ -89,7 +89,7 @@ async def restore_key(kms: Kms, context: Context, request: KeyPath) -> KeyAnswer
         saved = save(connection, kms.rows, key, restored, again)
         return Changed(key_answer(saved), saved)
 
-    return await commit(kms, kid, write)
+    return await commit(kms, context, "restore-key", kid, write)
 
 
 async def restore_version(kms: Kms, context: Context, request: VersionPath) -> VersionAnswer:
@@ -102,9 +102,9 @@ async def restore_version(kms: Kms, context: Context, request: VersionPath) -> V
         key, version = existing(kms, connection, kid)
         restored = life.restored(key, version, datetime.now(UTC))
         saved = save(connection, kms.rows, key, life.with_version(key, restored), [(version, restored)])
-        return Changed(version_answer(kid, saved, restored), saved)
+        return Changed(version_answer(kid, saved, restored), saved, restored)
 
-    return await commit(kms, kid, write)
+    return await commit(kms, context, "restore-version", kid, write)
 
 
 def _after(seconds: int) -> datetime:

@@ -8,6 +8,7 @@ from datetime import datetime
 from ron_kms.errors import Conflict, StoreUnavailable
 from ron_kms.keys import life
 from ron_kms.model import Key, Kid, Version
+from ron_kms.service.audit import by_itself
 from ron_kms.service.change import Changed, commit, existing, existing_key
 from ron_kms.service.kms import Kms
 from ron_kms.service.rotate import Plan, add_version, plan_rotation
@@ -34,9 +35,9 @@ async def rotate_due(kms: Kms, kid: Kid, now: datetime, fence: Fence) -> bool:
         fence(connection)
         if not _due(existing(kms, connection, kid)[0], now):
             return Changed(False, None)
-        return Changed(True, add_version(kms, connection, planned, version).saved)
+        return Changed(True, add_version(kms, connection, planned, version).saved, version, "due")
 
-    return await commit(kms, kid, write)
+    return await commit(kms, by_itself(), "rotate", kid, write)
 
 
 def _due(key: Key, now: datetime) -> bool:
@@ -67,14 +68,15 @@ async def destroy_due(kms: Kms, kid: Kid, now: datetime, fence: Fence) -> bool:
             return Changed(False, None)
         return Changed(True, save(connection, kms.rows, key, after, gone))
 
-    if not await commit(kms, kid, wipe):
+    context = by_itself()
+    if not await commit(kms, context, "wipe", kid, wipe):
         return False
     try:
         await kms.wait(kms.database.purge())
     except StoreUnavailable as error:
         # One long reader must not keep the other keys from being wiped: this one is put off, and they have their turn.
         raise Conflict("the private key is wiped, but a reader keeps its trace in the log of the store") from error
-    return await commit(kms, kid, destroy)
+    return await commit(kms, context, "destroyed", kid, destroy)
 
 
 def _changed(versions: Iterable[Version], step: Callable[[Version], Version]) -> list[tuple[Version, Version]]:

@@ -69,6 +69,9 @@ class Verb(Generic[ItemT, Prepared, Result]):
     :ivar private: whether it works with private keys.
     :ivar prepare: checks that this version of the key may do it, and gives what ``compute`` needs; raises KmsError.
     :ivar compute: does it for many items at once, one result an item; on a crypto thread where that pays.
+    :ivar digest: what the audit log says of an item that has its result: 32 bytes over what was signed, or over the
+        ciphertext.
+    :ivar trails: whether its answers need not wait for their records, and go on where nothing can be recorded.
     :ivar size: how many bytes of an item are hashed or encrypted.
     :ivar kid: which version is meant, from the item and the kid that it names; raises KmsError.
     :ivar opens: whether that version comes out of a ciphertext; then one that a key never had is a ciphertext that does
@@ -85,6 +88,8 @@ class Verb(Generic[ItemT, Prepared, Result]):
     prepare: Callable[[ItemT, Entry], Prepared]
     compute: Callable[[list[Work[Prepared]]], Sequence[Result | KmsError]]
     size: Callable[[Prepared], int]
+    digest: Callable[[Work[Prepared]], bytes]
+    trails: bool = False
     kid: Callable[[ItemT, Kid], Kid] = _as_named
     opens: bool = False
     fresh: bool = False
@@ -111,11 +116,13 @@ class Verb(Generic[ItemT, Prepared, Result]):
         """The items with their results, in order.
 
         :param default: the kid of items that have none.
-        :raises StoreUnavailable: this is a private operation and the process is not fresh.
+        :raises StoreUnavailable: this is a private operation and the process is not fresh, or it cannot be recorded.
         :raises Backpressure: too much waits already.
         """
         if (self.private or self.fresh) and not kms.watcher.fresh():
             await kms.require_fresh()
+        if not self.trails:
+            kms.audit.require()
         if len(items) > PART:
             await kms.queue.turn()
         batch = Batch(self, kms, context, op)

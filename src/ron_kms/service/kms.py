@@ -3,8 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import NamedTuple, Self
+from typing import Literal, NamedTuple, Self
 
+from ron_kms.audit.gathered import Gathered
+from ron_kms.audit.log import Durability
+from ron_kms.audit.memory import MemoryTrail
+from ron_kms.audit.registry import Trail
 from ron_kms.custody.core import Custodian
 from ron_kms.engine.costs import Cost
 from ron_kms.engine.queue import CryptoQueue
@@ -34,6 +38,17 @@ class PolicySettings(NamedTuple):
 POLICY = PolicySettings()
 
 
+class AuditSettings(NamedTuple):
+    """When an answer waits for its record.
+
+    :ivar private: what is meant by that, for operations with a key.
+    :ivar verify: whether verify waits, has its record follow, or has none.
+    """
+
+    private: Durability = "durable"
+    verify: Literal["durable", "relaxed", "off"] = "relaxed"
+
+
 class Kms:
     """Store, custody, directory and engine of one process.
 
@@ -60,6 +75,8 @@ class Kms:
         recent: RecentCounter,
         cache: Bounds,
         issuer: Issuer,
+        audit: Trail | MemoryTrail,
+        auditing: AuditSettings,
     ) -> None:
         self.database = database
         self.rows = rows
@@ -75,6 +92,9 @@ class Kms:
         self.policies = Policies(database, rows, wait, policy.default, _teller(metrics), ttl=cache.ttl)
         self.recent = recent
         self.issuer = issuer
+        self.audit = audit
+        self.auditing = auditing
+        self.gathered = Gathered(audit)
         self.use_policy(policy)
 
     def use_policy(self, policy: PolicySettings) -> None:
@@ -95,6 +115,8 @@ class Kms:
         """
         counts = self.directory.tend()
         self.metrics.cache(counts)
+        self.metrics.audit_depth(self.audit.depth)
+        self.gathered.flush()
         return self.policies.tend() and counts.kept_up
 
     async def require_fresh(self) -> None:
@@ -112,9 +134,11 @@ class Kms:
         self.custodian.forget((kid.uuid,))
 
     def close(self) -> None:
-        """End running work, close the store and wipe every key."""
+        """End running work, close log and store, and wipe every key."""
         self.watcher.close()
         self.queue.close()
+        self.gathered.flush()
+        self.audit.close()
         self.database.close()
         self.issuer.release()
         self.custodian.release()

@@ -16,7 +16,6 @@ from msgspec import UNSET, UnsetType
 from ron_kms.capabilities.caveats import ALL_SCOPES
 from ron_kms.crypto.signing import Mode
 from ron_kms.keys.life import Settable
-from ron_kms.metrics import Metrics
 from ron_kms.model import Caller, Kid, Use, new_uuid
 from ron_kms.service import destroy as destroying
 from ron_kms.service import update as updating
@@ -43,7 +42,7 @@ from ron_kms.service.seal import (
     seal_many,
 )
 from ron_kms.service.sign import SignAnswer, SignBatchRequest, SignRequest, SignResult, sign, sign_batch
-from ron_kms.service.start import KEY_SLOTS, start
+from ron_kms.service.start import KEY_SLOTS, start_session
 from ron_kms.service.unwrap import (
     UnwrapBatchRequest,
     UnwrapRequest,
@@ -80,13 +79,16 @@ class LocalKms:
     verifies or waits for the disk. Made by :func:`ron_kms.open`.
     """
 
-    def __init__(self, url: str, *, seal: str, passphrase_file: Path | None = None, key_slots: int = KEY_SLOTS) -> None:
-        store = open_store(url, seal, passphrase_file)
-        try:
-            self._kms = start(store, metrics=Metrics(), wait=_block, threads=0, key_slots=key_slots)
-        except BaseException:
-            store.close()
-            raise
+    def __init__(
+        self,
+        url: str,
+        *,
+        seal: str,
+        passphrase_file: Path | None = None,
+        key_slots: int = KEY_SLOTS,
+        audit: Path | None = None,
+    ) -> None:
+        self._kms = start_session(open_store(url, seal, passphrase_file), url, audit, wait=_block, key_slots=key_slots)
 
     def create(
         self,
@@ -213,14 +215,17 @@ class LocalKms:
             return _run(destroying.restore_key(self._kms, _context(), request_of(KeyPath, _path(name))))
         return _run(destroying.restore_version(self._kms, _context(), request_of(VersionPath, _path(name))))
 
-    def sign(self, kid: str, *, digest: bytes | None = None, message: bytes | None = None) -> SignAnswer:
+    def sign(
+        self, kid: str, *, digest: bytes | None = None, message: bytes | None = None, op_id: str | None = None
+    ) -> SignAnswer:
         """Sign exactly one of a BLAKE3-256 digest (32 bytes) and a message, with the key's newest version.
 
+        :param op_id: a UUID that the audit log names the operation by.
         :raises NotFound: there is no such key.
         :raises KeyDisabled, Conflict: the version may not sign.
         :raises BadRequest, Unsupported: not what this key signs.
         """
-        fields = {"kid": kid, "digest": digest, "message": message}
+        fields = {"kid": kid, "digest": digest, "message": message, "op_id": op_id}
         return _run(sign(self._kms, _context(), request_of(SignRequest, fields)))
 
     def sign_batch(self, items: Sequence[Mapping[str, Any]], *, kid: str | None = None) -> list[SignResult]:

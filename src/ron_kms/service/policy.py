@@ -10,10 +10,11 @@ from msgspec import UNSET, Meta, UnsetType
 
 from ron_kms.crypto.signing import Mode
 from ron_kms.crypto.suites import SUITES
-from ron_kms.errors import BadRequest, NoCapability, PreconditionFailed, StoreUnavailable
+from ron_kms.errors import BadRequest, NoCapability, PreconditionFailed
 from ron_kms.model import PHASE_MAX, Kid, Policy
 from ron_kms.policy.named import Named
 from ron_kms.policy.pq import AND, MODES
+from ron_kms.service.audit import Fact, recorded
 from ron_kms.service.kms import Kms
 from ron_kms.service.operation import Context, Operation
 from ron_kms.service.schema import Answer, Name, Request
@@ -116,11 +117,16 @@ async def put_policy(kms: Kms, context: Context, request: PutPolicyRequest) -> P
         return save_policy(connection, kms.rows, tenant, policy, Named.pack(last))
 
     try:
-        policy: Policy = await kms.wait(kms.database.write(write))
+        policy = await recorded(kms, context, write, lambda after: fact_of_policy("put-policy", tenant, after))
     finally:
         kms.policies.forget((tenant,))
     kms.metrics.policy(tenant, policy.phase, policy.rollout_percent)
     return answer(tenant, policy)
+
+
+def fact_of_policy(operation: str, tenant: str, policy: Policy, kid: Kid | None = None) -> Fact:
+    """What a change to a policy is recorded as."""
+    return Fact(operation, tenant, kid, reason=f"phase {policy.phase}, {policy.rollout_percent} percent")
 
 
 def require_tenant(context: Context, tenant: str) -> None:
@@ -179,8 +185,6 @@ async def _classical(kms: Kms, tenant: str) -> tuple[dict[str, int], int]:
 def _catch_up(kms: Kms, connection: Connection, tenant: str, last: dict[str, int], n: int) -> None:
     """Bring what was read page by page to the state that the writing transaction sees."""
     while page := changes.since(connection, kms.rows, n, PAGE):
-        if page[0].kind == changes.PRUNED:
-            raise StoreUnavailable("too much was changed while the tenant's keys were read", retry_after=1)
         n = page[-1].n
         kids = {Kid.parse(change.id) for change in page if change.kind == "key"}
         for kid in kids:

@@ -9,7 +9,9 @@ from blake3 import blake3
 
 from ron_kms.errors import KmsError
 from ron_kms.model import Kid, Policy
+from ron_kms.service.audit import by_itself, recorded
 from ron_kms.service.kms import Kms
+from ron_kms.service.policy import fact_of_policy
 from ron_kms.store.database import Connection
 from ron_kms.store.policies import load_named, load_policy, save_policy
 
@@ -29,12 +31,17 @@ async def roll_back(kms: Kms, policy: Policy, kid: Kid) -> None:
     try:
         if (await kms.policies.named(kid.tenant, policy.revision)).covers(kid.uuid, kid.version or 0):
             return
-        mine = await kms.wait(kms.database.write(lambda connection: _write(kms, connection, policy, kid, now)))
+        back = await recorded(
+            kms,
+            by_itself(),
+            lambda connection: _write(kms, connection, policy, kid, now),
+            lambda made: None if made is None else fact_of_policy("rollback-policy", kid.tenant, made, kid),
+        )
     except KmsError as error:
         _log.error("the policy of tenant %s could not be rolled back: %s", kid.tenant, error.message)
         return
     kms.policies.forget((kid.tenant,))
-    if not mine:
+    if back is None:
         return
     kms.metrics.rolled_back()
     _log.warning(
@@ -45,11 +52,11 @@ async def roll_back(kms: Kms, policy: Policy, kid: Kid) -> None:
     )
 
 
-def _write(kms: Kms, connection: Connection, policy: Policy, kid: Kid, now: datetime) -> bool:
-    """Whether it was this call that took it back."""
+def _write(kms: Kms, connection: Connection, policy: Policy, kid: Kid, now: datetime) -> Policy | None:
+    """The policy from now on; None where it was not this call that took it back."""
     current = load_policy(connection, kms.rows, kid.tenant)
     if current is None or current.revision != policy.revision:
-        return False
+        return None
     # Where the step came up from phase 1 or 0 nothing becomes looser than it was before; down from 3 it does.
     back = Policy(
         phase=1,
@@ -60,5 +67,4 @@ def _write(kms: Kms, connection: Connection, policy: Policy, kid: Kid, now: date
         rolled_back_by=str(kid),
     )
     named = load_named(connection, kms.rows, kid.tenant, current.revision)
-    save_policy(connection, kms.rows, kid.tenant, back, named)
-    return True
+    return save_policy(connection, kms.rows, kid.tenant, back, named)

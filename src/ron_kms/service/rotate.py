@@ -73,11 +73,14 @@ async def rotate(kms: Kms, context: Context, request: RotateRequest) -> RotateAn
     )
     if request.suite is not UNSET:
         require_suite(context.caller, await kms.policies.one(kid.tenant), kid, plan.suite)
-    context.alg, context.kid = plan.suite.name, plan.kid
+    context.alg = plan.suite.name
+    kms.audit.require()
     version = await kms.queue.run(
         kid.tenant, kms.costs[plan.suite.name].generate, lambda: kms.custodian.create(plan.kid, plan.suite)
     )
-    return await commit(kms, kid, once.around(lambda connection: add_version(kms, connection, plan, version)))
+    return await commit(
+        kms, context, "rotate", kid, once.around(lambda connection: add_version(kms, connection, plan, version))
+    )
 
 
 async def rotate_key(kms: Kms, context: Context, request: RotateKeyRequest) -> RotateAnswer:
@@ -114,7 +117,7 @@ def add_version(kms: Kms, connection: Connection, plan: Plan, version: Version) 
     """
     key, _ = existing(kms, connection, plan.kid.at(None))
     saved = save(connection, kms.rows, key, life.rotated(key, version), added=version)
-    return Changed(RotateAnswer(kid=str(plan.kid), previous=str(plan.previous)), saved)
+    return Changed(RotateAnswer(kid=str(plan.kid), previous=str(plan.previous)), saved, version)
 
 
 OPERATIONS = (

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from blake3 import blake3
+
 from ron_kms.crypto.framing import ciphertext_version
 from ron_kms.crypto.suites import Suite
 from ron_kms.errors import Conflict, KeyDisabled, PolicyRefused, Unsupported
@@ -77,3 +79,8 @@ def require_suite(caller: Caller, policy: Policy, kid: Kid, suite: Suite) -> Non
             f"this tenant's policy demands a post-quantum track, which {suite.name} has not",
             hint="Leave the suite away, or name a hybrid or post-quantum one.",
         )
+
+
+def digest_of_ciphertext(ciphertext: bytes | None) -> bytes:
+    """What the audit log says of it, and of none, where an item has come to nothing: 32 zero bytes."""
+    return bytes(32) if ciphertext is None else blake3(ciphertext).digest()

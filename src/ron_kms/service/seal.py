@@ -6,7 +6,7 @@ the caller's aad; what is answered is a format byte, the version as u32, 24 rand
 
 from __future__ import annotations
 
-from typing import Annotated, NamedTuple
+from typing import Annotated, Any, NamedTuple
 
 from msgspec import UNSET, Meta, UnsetType
 
@@ -18,7 +18,7 @@ from ron_kms.model import Kid
 from ron_kms.service.items import Verb
 from ron_kms.service.kms import Kms
 from ron_kms.service.operation import Context, Operation
-from ron_kms.service.rules import named_inside, require_newest, require_openable, require_use
+from ron_kms.service.rules import digest_of_ciphertext, named_inside, require_newest, require_openable, require_use
 from ron_kms.service.schema import (
     ITEMS_MAX,
     Answer,
@@ -193,8 +193,26 @@ def _open(works: list[Work[_Input]]) -> list[OpenAnswer | KmsError]:
     ]
 
 
-SEAL = Verb(private=True, prepare=_prepare_seal, compute=_seal, size=_size)
-OPEN = Verb(private=True, prepare=_prepare_open, compute=_open, size=_size, kid=_named_inside, opens=True)
+def _digest_sealed(work: Work[_Input]) -> bytes:
+    result = work.result
+    return digest_of_ciphertext(result.sealed if isinstance(result, SealAnswer) else None)
+
+
+def _digest_opened(work: Work[_Input]) -> bytes:
+    item: Any = work.item
+    return digest_of_ciphertext(item.sealed)
+
+
+SEAL = Verb(private=True, prepare=_prepare_seal, compute=_seal, size=_size, digest=_digest_sealed)
+OPEN = Verb(
+    private=True,
+    prepare=_prepare_open,
+    compute=_open,
+    size=_size,
+    digest=_digest_opened,
+    kid=_named_inside,
+    opens=True,
+)
 
 OPERATIONS = (
     Operation(

@@ -6,12 +6,13 @@ import asyncio
 from collections.abc import Sequence
 
 from ron_kms.errors import KmsError
+from ron_kms.service.audit import record
 from ron_kms.service.work import Batch
 
 
 def settle(batches: Sequence[Batch]) -> asyncio.Future[None] | None:
     """What has to happen once for each batch, when each of its items has its result and before it is answered: it is
-    counted.
+    counted and recorded.
 
     Called on the event loop (or, in the library, on the caller's thread) with all batches that end at the same time.
     They may be of one verb or of several.
@@ -27,9 +28,7 @@ def settle(batches: Sequence[Batch]) -> asyncio.Future[None] | None:
             name = batch.op, work.alg, outcome
             counts[name] = counts.get(name, 0) + 1
             batch.context.alg = work.alg
-        if len(batch.works) == 1 and work.alg != "none":
-            batch.context.kid = work.entry.kid
         batch.context.counted = True
     for name, count in counts.items():
         metrics.done(*name, count)
-    return None
+    return record(batches[0].kms, batches)

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import Annotated, Any
 
+from blake3 import blake3
 from msgspec import UNSET, Meta, UnsetType
 
 from ron_kms.crypto.framing import digest_message, raw_message
@@ -24,6 +25,7 @@ from ron_kms.service.schema import (
     Failure,
     KidText,
     Message,
+    OpId,
     PolicyAsked,
     Request,
     TrackSignature,
@@ -34,12 +36,13 @@ from ron_kms.service.work import Work
 
 
 class SignRequest(Request):
-    """Exactly one of ``digest`` and ``message``."""
+    """Exactly one of ``digest`` and ``message``. ``op_id`` is for the audit log: it stands in the record."""
 
     kid: KidText
     digest: Digest | UnsetType = UNSET
     message: Message | UnsetType = UNSET
     policy: PolicyAsked | UnsetType = UNSET
+    op_id: OpId | UnsetType = UNSET
 
 
 class SignItem(Request):
@@ -52,10 +55,11 @@ class SignItem(Request):
 
 
 class SignBatchRequest(Request):
-    """An item's ``kid`` goes before the batch's."""
+    """An item's ``kid`` goes before the batch's. ``op_id`` is for the audit log: it stands in the records."""
 
     items: Annotated[list[SignItem], Meta(max_length=ITEMS_MAX)]
     kid: KidText | UnsetType = UNSET
+    op_id: OpId | UnsetType = UNSET
 
 
 class SignAnswer(Answer):
@@ -84,11 +88,13 @@ async def sign(kms: Kms, context: Context, request: SignRequest) -> SignAnswer:
     :raises PolicyRefused: a mode is asked for that is looser than the tenant's policy, or that signatures by the newest
         version of this key cannot satisfy.
     """
+    context.op_id = request.op_id or None
     return await SIGN.one(kms, context, "sign", request)
 
 
 async def sign_batch(kms: Kms, context: Context, request: SignBatchRequest) -> SignBatchAnswer:
     """Each item succeeds or fails by itself."""
+    context.op_id = request.op_id or None
     results = await SIGN.many(kms, context, "sign:batch", request.items, request.kid)
     return SignBatchAnswer(items=each(SignResult, results))
 
@@ -143,7 +149,22 @@ def _answer(entry: Entry, signatures: tuple[bytes, ...]) -> SignAnswer:
     return SignAnswer(kid=entry.text, sigs=[*map(TrackSignature, entry.suite.public_names, signatures)])
 
 
-SIGN = Verb(private=True, prepare=_prepare, compute=_compute, size=len, governed=_governed, permit=_permit)
+def digest_of(work: Work[Any]) -> bytes:
+    """What the audit log says of what is signed or verified: its BLAKE3-256 digest."""
+    item: Any = work.item
+    digest: bytes = item.digest if item.digest is not UNSET else blake3(item.message).digest()
+    return digest
+
+
+SIGN = Verb(
+    private=True,
+    prepare=_prepare,
+    compute=_compute,
+    size=len,
+    digest=digest_of,
+    governed=_governed,
+    permit=_permit,
+)
 
 OPERATIONS = (
     Operation(

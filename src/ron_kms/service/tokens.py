@@ -14,6 +14,7 @@ from msgspec import UNSET, Meta, UnsetType
 from ron_kms.capabilities.caveats import RATE_MAX, SCOPES
 from ron_kms.errors import BadRequest, NoCapability, NotFound
 from ron_kms.model import Caller, is_uuid7, new_uuid
+from ron_kms.service.audit import Fact, recorded
 from ron_kms.service.kms import Kms
 from ron_kms.service.operation import Context, Operation
 from ron_kms.service.schema import Answer, Moment, Name, Request
@@ -139,7 +140,8 @@ async def mint(kms: Kms, context: Context, request: MintRequest) -> MintAnswer:
         require_live(connection, kms.rows, root_id)
         insert_minted(connection, kms.rows, minted)
 
-    await kms.wait(kms.database.write(write))
+    fact = Fact("mint-token", reach[0] if reach else None, reason=token_id)
+    await recorded(kms, context, write, lambda _: fact)
     return MintAnswer(token=token, **_fields(minted))
 
 
@@ -199,7 +201,10 @@ async def revoke_token(kms: Kms, context: Context, request: RevokeRequest) -> Re
         since = known[token_id].revoked if token_id in known else now
         return RevokeAnswer(id=token_id, revoked=since, count=len(wanted) - len(known))
 
-    answer: RevokeAnswer = await kms.wait(kms.database.write(write))
+    def fact(answer: RevokeAnswer) -> Fact | None:
+        return Fact("revoke-token", reach[0] if reach else None, reason=token_id) if answer.count else None
+
+    answer = await recorded(kms, context, write, fact)
     await kms.wait(kms.watcher.look_soon())
     return answer
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Annotated, NamedTuple, Protocol
+from typing import Annotated, Any, NamedTuple, Protocol
 
 from msgspec import UNSET, Meta, UnsetType
 
@@ -16,7 +16,7 @@ from ron_kms.model import Kid
 from ron_kms.service.items import Verb, attempt, authorised
 from ron_kms.service.kms import Kms
 from ron_kms.service.operation import Context, Operation
-from ron_kms.service.rules import named_inside, require_openable, require_use
+from ron_kms.service.rules import digest_of_ciphertext, named_inside, require_openable, require_use
 from ron_kms.service.schema import (
     ITEMS_MAX,
     Answer,
@@ -167,6 +167,11 @@ def _size(sealed: _Sealed) -> int:
     return len(sealed.message)
 
 
+def _digest(work: Work[Any]) -> bytes:
+    item: Any = work.item
+    return digest_of_ciphertext(item.wrapped)
+
+
 def _unwrap(works: list[Work[_Sealed]]) -> list[UnwrapAnswer | KmsError]:
     results = custody.unwrap(
         [work.slot for work in works], [work.prepared.info for work in works], [work.prepared.message for work in works]
@@ -195,13 +200,14 @@ def _rewrap(works: list[Work[_Moved]]) -> list[WrapAnswer | KmsError]:
 
 
 UNWRAP = Verb[UnwrapRequest | UnwrapItem, _Sealed, UnwrapAnswer](
-    private=True, prepare=_prepare, compute=_unwrap, size=_size, kid=_named_inside, opens=True
+    private=True, prepare=_prepare, compute=_unwrap, size=_size, digest=_digest, kid=_named_inside, opens=True
 )
 REWRAP = Verb[_Move, _Moved, WrapAnswer](
     private=True,
     prepare=_prepare_move,
     compute=_rewrap,
     size=lambda move: _size(move.sealed),
+    digest=_digest,
     kid=_named_inside,
     opens=True,
     also=lambda move: (move.target,),

@@ -75,9 +75,9 @@ async def update_key(kms: Kms, context: Context, request: UpdateKeyRequest) -> K
         if changed == key:
             return Changed(key_answer(Saved(key, 0)), None)
         saved = save(connection, kms.rows, key, changed)
-        return Changed(key_answer(saved), saved)
+        return Changed(key_answer(saved), saved, reason=" ".join(sorted(given)))
 
-    return await commit(kms, kid, write)
+    return await commit(kms, context, "update-key", kid, write)
 
 
 _SETTINGS = tuple(name for name in UpdateKeyRequest.__struct_fields__ if name not in KeyPath.__struct_fields__)
@@ -97,9 +97,9 @@ async def update_version(kms: Kms, context: Context, request: UpdateVersionReque
         if changed == version:
             return Changed(version_answer(kid, Saved(key, 0), version), None)
         saved = save(connection, kms.rows, key, life.with_version(key, changed), [(version, changed)])
-        return Changed(version_answer(kid, saved, changed), saved)
+        return Changed(version_answer(kid, saved, changed), saved, changed, changed.state)
 
-    return await commit(kms, kid, write)
+    return await commit(kms, context, "update-version", kid, write)
 
 
 def key_answer(saved: Saved) -> KeyAnswer:

@@ -31,7 +31,7 @@ from ron_kms.service.schema import (
     asked,
     each,
 )
-from ron_kms.service.sign import signed_message
+from ron_kms.service.sign import digest_of, signed_message
 from ron_kms.service.work import Work, value_of
 
 _SIGS_MAX = 8
@@ -240,6 +240,8 @@ VERIFY = Verb(
     prepare=_prepare,
     compute=_compute,
     size=_size,
+    digest=digest_of,
+    trails=True,
     kid=_versioned,
     governed=_governed,
     permit=_permit,

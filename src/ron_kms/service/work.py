@@ -37,6 +37,10 @@ class Kind(Protocol):
 
     @property
     def outcome(self) -> Callable[[Any], str]: ...
+    @property
+    def digest(self) -> Callable[[Any], bytes]: ...
+    @property
+    def trails(self) -> bool: ...
 
 
 class Batch:

@@ -18,7 +18,7 @@ from ron_kms.keys.directory import Entry
 from ron_kms.service.items import Verb
 from ron_kms.service.kms import Kms
 from ron_kms.service.operation import Context, Operation
-from ron_kms.service.rules import require_newest, require_use
+from ron_kms.service.rules import digest_of_ciphertext, require_newest, require_use
 from ron_kms.service.schema import ITEMS_MAX, Answer, Bound, Failure, KidText, Request, Secret, each
 from ron_kms.service.work import Work
 
@@ -134,8 +134,13 @@ def _compute(works: list[Work[_Envelope]]) -> list[WrapAnswer | KmsError]:
     ]
 
 
+def _digest(work: Work[_Envelope]) -> bytes:
+    result = work.result
+    return digest_of_ciphertext(result.wrapped if isinstance(result, WrapAnswer) else None)
+
+
 # Fresh, so that nothing is wrapped for a version that was disabled or found compromised elsewhere.
-WRAP = Verb(private=False, prepare=_prepare, compute=_compute, size=_size, fresh=True)
+WRAP = Verb(private=False, prepare=_prepare, compute=_compute, size=_size, digest=_digest, fresh=True)
 
 OPERATIONS = (
     Operation(

@@ -1,0 +1,182 @@
+"""What the service writes into the audit log, and when an answer waits for that.
+
+An operation with a key is recorded once it has come to one: the key was found, and may do what is asked. What is
+refused before that leaves no record. A batch makes one record for each version that it works with. A change is recorded
+in its own transaction, on its way to the log; it is answered when it is there.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Callable, Sequence
+from typing import Any, NamedTuple, TypeVar
+
+from blake3 import blake3
+
+from ron_kms.audit.record import Record, encode
+from ron_kms.audit.tree import merkle_root
+from ron_kms.errors import InvalidSignature, KmsError
+from ron_kms.model import Caller, Kid, Version, new_uuid
+from ron_kms.service.kms import Kms
+from ron_kms.service.operation import Context
+from ron_kms.service.work import Batch, Work
+from ron_kms.store.database import Connection
+
+T = TypeVar("T")
+
+SOFTWARE = "none"
+"""What vouches for keys that software keeps: nothing."""
+
+_ITSELF = Caller("service", frozenset())
+
+
+class Fact(NamedTuple):
+    """What a change is recorded as.
+
+    :ivar version: the version concerned, where it is one.
+    :ivar reason: what it was changed to, or why.
+    """
+
+    operation: str
+    tenant: str | None = None
+    kid: Kid | None = None
+    version: Version | None = None
+    reason: str | None = None
+
+
+def record(kms: Kms, batches: Sequence[Batch]) -> asyncio.Future[None] | None:
+    """Record batches that have ended.
+
+    :returns: what their answers have to wait for; without an event loop it has happened.
+    :raises StoreUnavailable: without an event loop, where it cannot be recorded.
+    """
+    trailing = [batch for batch in batches if batch.verb.trails] if kms.auditing.verify != "durable" else []
+    if trailing and kms.auditing.verify == "relaxed":
+        kms.gathered.trail(records_of(trailing))
+    awaited = [batch for batch in batches if not batch.verb.trails] if trailing else batches
+    records = records_of(awaited) if awaited else []
+    if not records:
+        return None
+    if batches[0].verb.trails and kms.audit.fault:
+        # Verify goes on whatever becomes of the log.
+        kms.gathered.trail(records)
+        return None
+    written = kms.audit.append(records, kms.auditing.private)
+    if kms.patient:
+        written.result()
+        return None
+    return asyncio.wrap_future(written)
+
+
+def records_of(batches: Sequence[Batch]) -> list[bytes]:
+    """The records of batches that have ended."""
+    now = time.time_ns() // 1000
+    records = []
+    for batch in batches:
+        works = batch.works
+        if len(works) == 1:
+            if works[0].alg != "none":
+                records.append(_record(batch, works, batch.verb.digest(works[0]), now))
+            continue
+        by_key: dict[str, list[Work[Any]]] = {}
+        for work in works:
+            if work.alg != "none":
+                by_key.setdefault(work.entry.text, []).append(work)
+        records += [
+            _record(batch, same, merkle_root([batch.verb.digest(work) for work in same]), now)
+            for same in by_key.values()
+        ]
+    return records
+
+
+def _record(batch: Batch, works: Sequence[Work[Any]], digest: bytes, now: int) -> bytes:
+    entry, context = works[0].entry, batch.context
+    failures, result, reason = 0, "ok", None
+    for work in works:
+        if isinstance(work.result, KmsError):
+            code, why = work.result.code, None
+        else:
+            why = batch.verb.outcome(work.result)
+            if why == "ok":
+                continue
+            code = InvalidSignature.code
+        if not failures:
+            result, reason = code, why
+        failures += 1
+    return encode(
+        Record(
+            context.op_id,
+            context.request_id,
+            entry.kid.tenant,
+            context.caller.token_id,
+            entry.text,
+            batch.op,
+            works[0].alg,
+            digest,
+            now,
+            result,
+            reason,
+            SOFTWARE,
+            len(works),
+            failures,
+        )
+    )
+
+
+async def recorded(
+    kms: Kms,
+    context: Context,
+    change: Callable[[Connection], T],
+    fact: Callable[[T], Fact | None],
+    made: Callable[[T], None] = lambda _: None,
+) -> T:
+    """Make a change in one transaction with its record, and wait until that is in the log.
+
+    :param fact: what to record of it; None where nothing was changed.
+    :param made: is told as soon as it is made.
+    :raises StoreUnavailable: nothing can be recorded now. Where that came up after the change, it is made, and its
+        record on its way.
+    """
+    kms.audit.require()
+
+    def write(connection: Connection) -> tuple[T, Any]:
+        result = change(connection)
+        told = fact(result)
+        return result, None if told is None else kms.audit.put(connection, fact_record(context, told))
+
+    result: T
+    result, waiting = await kms.wait(kms.database.write(write))
+    made(result)
+    if waiting is not None:
+        await kms.wait(kms.audit.deliver(waiting))
+    return result
+
+
+def by_itself() -> Context:
+    """Who has something recorded that nobody has asked for now."""
+    return Context(caller=_ITSELF, request_id=new_uuid())
+
+
+def fact_record(context: Context, fact: Fact) -> bytes:
+    """The record of a change."""
+    version = fact.version
+    kid = fact.kid if version is None or fact.kid is None else fact.kid.at(version.number)
+    return encode(
+        Record(
+            op_id=context.op_id,
+            request_id=context.request_id,
+            tenant=fact.tenant if fact.kid is None else fact.kid.tenant,
+            actor=context.caller.token_id,
+            kid=None if kid is None else str(kid),
+            operation=fact.operation,
+            suite=None if version is None else version.suite,
+            digest=None if version is None else blake3(b"".join(version.public)).digest(),
+            time=time.time_ns() // 1000,
+            result="ok",
+            reason=fact.reason,
+            attestation=SOFTWARE,
+            count=1,
+            failures=0,
+        )
+    )
