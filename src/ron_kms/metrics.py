@@ -23,11 +23,15 @@ from prometheus_client.mmap_dict import MmapedDict, mmap_key
 Tell = Callable[[float], None]
 """Takes a value into a metric."""
 
+_DECADE = (1.0, 1.2, 1.4, 1.7, 2.0, 2.4, 2.9, 3.5, 4.2, 5.0, 6.0, 7.2, 8.6)
+
 LATENCY_BUCKETS = (
-    *(0.0001, 0.0002, 0.0003, 0.0004, 0.0005, 0.0006, 0.0007, 0.0008, 0.0009, 0.001, 0.0012, 0.0015, 0.002, 0.0025),
-    *(0.003, 0.0035, 0.004, 0.0045, 0.005, 0.006, 0.0075, 0.009, 0.01, 0.012, 0.015, 0.02, 0.03, 0.05, 0.1, 0.25, 1, 5),
+    *(5e-5, 6e-5, 7.2e-5, 8.6e-5),
+    *(round(step * 10**power, 7) for power in (-4, -3, -2) for step in _DECADE),
+    *(0.1, 0.25, 1.0, 5.0),
 )
-"""Upper bounds in seconds; close together below 1, 3.5, 5 and 10 ms, where the latency goals lie."""
+"""Upper bounds in seconds, each a fifth above the one before, the latency goals 1, 3.5, 5, 6 and 10 ms among them: so a
+percentile that is read from the histogram is within a tenth of the true one, from 60 us to 80 ms."""
 
 BATCH_BUCKETS = (1, 2, 4, 8, 16, 32, 64, 128, 256, 512, 1024)
 """Upper bounds in items."""
