@@ -12,8 +12,13 @@ import time
 from pathlib import Path
 from typing import Any, Self
 
+from ron_kms.crypto.suites import SUITES
 from tests.counts import SERVER
+from tests.e2e.quiet import told
 from tests.e2e.wire import Client
+
+NAMES = set(SUITES)
+"""Long words that logs may have."""
 
 COMMAND = [str(Path(sys.executable).with_name("ron-kms")), "serve"]
 
@@ -29,7 +34,14 @@ class Service:
         self.log = data_dir.with_suffix(".log")
         addresses = {"http_addr": "127.0.0.1:0", "operator_addr": "127.0.0.1:0"}
         # Freshness has tests of its own; a machine that runs many tests may stall for a second.
-        self._settings = {"workers": 1, "server": SERVER, "freshness_ms": 10_000, **addresses, **settings}
+        self._settings = {
+            "workers": 1,
+            "server": SERVER,
+            "freshness_ms": 10_000,
+            "log_level": "debug",
+            **addresses,
+            **settings,
+        }
         self._process: subprocess.Popen[bytes] | None = None
 
     def __enter__(self) -> Self:
@@ -38,6 +50,8 @@ class Service:
 
     def __exit__(self, *_: object) -> None:
         self.kill()
+        found = told(self.log.read_text(), names=NAMES)
+        assert not found, f"the log tells what it should not: {found}"
 
     def start(self) -> None:
         """Returns when the service says that it is ready.

@@ -15,6 +15,8 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 from cryptography.hazmat.primitives.asymmetric.mldsa import MLDSA44PublicKey, MLDSA65PublicKey, MLDSA87PublicKey
 from pymacaroons import Macaroon
 
+from tests.e2e.quiet import hear
+
 JSON, MSGPACK = "application/json", "application/msgpack"
 
 VERIFIERS: dict[str, Any] = {
@@ -89,7 +91,17 @@ class Client:
             sent["authorization"] = f"Bearer {token}"
         content = self.encode(body) if isinstance(body, dict) else body
         answer = self._http.request(method, path, content=content, headers={**sent, **(headers or {})})
-        return Answer(answer.status_code, answer.headers, answer.content, answer.http_version)
+        result = Answer(answer.status_code, answer.headers, answer.content, answer.http_version)
+        self._hear(path, body, token, result)
+        return result
+
+    def _hear(self, path: str, body: Any, token: str | None, answer: Answer) -> None:
+        """For the search of the log afterwards (:mod:`tests.e2e.quiet`)."""
+        hear([path, token])
+        if isinstance(body, dict):
+            hear(body)
+        if answer.headers.get("content-type") in {JSON, MSGPACK} and answer.content:
+            hear(answer.data)
 
     def encode(self, body: Any) -> bytes:
         return msgspec.msgpack.encode(body) if self.media == MSGPACK else msgspec.json.encode(body)

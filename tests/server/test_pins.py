@@ -27,6 +27,8 @@ DIGESTS = {
     "hypercorn.protocol.http_stream": "b28bb59de67f2f28",
     "hypercorn.protocol.events": "d22d1846c7821b3f",
     "h2.connection": "8283e14ad0875ecd",
+    "h2.stream": "a52bed21bc71d78f",
+    "hpack.table": "500937f5f52433fa",
     "hpack.hpack": "4ab14aab1a856cee",
     "granian._futures": "234807a154d089e2",
     "granian.server.embed": "abd0b8b8cb752a09",

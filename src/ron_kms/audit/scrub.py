@@ -9,6 +9,7 @@ from __future__ import annotations
 from ron_kms.audit.checkpoint import Checkpoint
 from ron_kms.audit.folder import LogFolder
 from ron_kms.audit.recovery import Damaged, root_at
+from ron_kms.audit.source import Folder, read_minimum
 from ron_kms.audit.tiles import ENTRIES, path
 from ron_kms.audit.tree import HASH_SIZE, TILE_WIDTH, fold, leaf_hash, split
 from ron_kms.errors import Malformed
@@ -51,6 +52,8 @@ class Scrub:
 
     def _bundle(self, index: int, size: int) -> None:
         width = min(TILE_WIDTH, size - index * TILE_WIDTH)
+        if self._was_moved(index):
+            return
         hashes = split(self._folder.tile(0, index, width), width)
         for at, (record, known) in enumerate(zip(self._folder.records(index, width), hashes, strict=True)):
             if leaf_hash(record) != known:
@@ -66,3 +69,9 @@ class Scrub:
                 return
             hashes = split(data, wide)
             index, level, count = above, level + 1, count // TILE_WIDTH
+
+    def _was_moved(self, index: int) -> bool:
+        """Whether a bundle was moved to another place, as the log's minimum index allows."""
+        if (index + 1) * TILE_WIDTH > read_minimum(Folder(self._folder.path)):
+            return False
+        return not (self._folder.path / path(ENTRIES, index)).exists()

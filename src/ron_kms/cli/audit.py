@@ -13,6 +13,7 @@ from typing import Any, TypeVar
 import click
 
 from ron_kms.audit import consistency, inclusion
+from ron_kms.audit.archive import archive
 from ron_kms.audit.checkpoint import Checkpoint, verify_all
 from ron_kms.audit.consistency import ConsistencyProof
 from ron_kms.audit.follow import Follower
@@ -21,7 +22,8 @@ from ron_kms.audit.lines import MAX_TEXT
 from ron_kms.audit.note import MAX_NOTE, format_keys
 from ron_kms.audit.reading import Entry, Wanted, read_record, read_records
 from ron_kms.audit.result import Finding
-from ron_kms.audit.source import read_file, read_note, tiles_of
+from ron_kms.audit.source import Folder, read_file, read_note, tiles_of
+from ron_kms.audit.tree import TILE_WIDTH
 from ron_kms.audit.verify import check_log
 from ron_kms.cli.audit_place import Place, load_keys, only, places, with_logs
 from ron_kms.cli.audit_text import HEADING, as_json, describe, line, result_json, row
@@ -255,6 +257,25 @@ def checkpoint(**options: Any) -> None:
     """Print a log's newest checkpoint, after its signatures were checked."""
     with places(**options) as logs:
         click.echo(_checkpoint(only(logs))[0], nl=False)
+
+
+@audit.command("archive")
+@with_logs
+@click.option("--before", type=click.IntRange(0), required=True, help="Move full bundles of records before this index.")
+@click.option(
+    "--to", "target", type=click.Path(path_type=Path, file_okay=False), required=True, help="Where to, a folder a log."
+)
+def move_old(before: int, target: Path, **options: Any) -> None:
+    """Move old records of a log to another place, after they were checked; the service may run.
+
+    Their hashes' hashes stay, so that verify still proves the log. Give --tiles with that place to check all of it.
+    """
+    with places(**options) as logs:
+        log = only(logs)
+        if not isinstance(log.source, Folder):
+            raise click.UsageError("the log must be a folder")
+        moved = archive(log.source.path, _checkpoint(log)[1], before, target / log.source.path.name)
+    click.echo(f"moved {moved:,} bundles of {TILE_WIDTH} records to {target / log.source.path.name}")
 
 
 def _wanted(options: dict[str, Any]) -> Wanted:

@@ -104,14 +104,14 @@ class Custodian:
             self._slots[kid] = slot, seen
         return slot
 
-    def forget(self, uuids: Collection[str]) -> None:
-        """Wipe the private keys of these keys that were read before a change to them; those that are worked with, when
-        that work has ended.
+    def forget(self, uuids: Collection[str] | None) -> None:
+        """Wipe the private keys of these keys, or of any, that were read before a change to them; those that are worked
+        with, when that work has ended.
 
         To be called after the horizon has heard of the changes.
         """
         with self._lock:
-            for kid in [kid for kid in self._slots if kid.uuid in uuids]:
+            for kid in [kid for kid in self._slots if uuids is None or kid.uuid in uuids]:
                 if self._horizon.outdated(kid.uuid, self._slots[kid][1]):
                     del self._slots[kid]
 

@@ -260,11 +260,11 @@ class Directory:
         if self._remove(entry) or self._refresher.failing:
             self._stale += 1
 
-    def _forget(self, uuid: str) -> None:
-        """The horizon has heard of a change to this key."""
+    def _forget(self, uuid: str | None) -> None:
+        """The horizon has heard of a change to this key, or that any may have been changed."""
         with self._lock:
-            for entry in self._versions.get(uuid, ()):
-                if self._horizon.outdated(uuid, entry.seen):
+            for entry in list(self._entries.values()) if uuid is None else self._versions.get(uuid, ()):
+                if self._horizon.outdated(entry.kid.uuid, entry.seen):
                     self._remove(entry)
 
     def _read(self, connection: Connection, kids: list[Kid]) -> dict[Kid, Entry | KmsError]:

@@ -17,7 +17,7 @@ from concurrent.futures import Future
 
 from ron_kms.errors import KmsError, StoreCorrupt, StoreUnavailable
 from ron_kms.store import changes
-from ron_kms.store.changes import Change
+from ron_kms.store.changes import PRUNED, Change
 from ron_kms.store.database import Database, Reader
 from ron_kms.store.rows import Rows
 
@@ -66,7 +66,8 @@ class Watcher:
         self._stop = weakref.finalize(self, _stop, self._signal, thread)
 
     def on(self, kind: str, apply: Applier) -> None:
-        """Have ``apply`` told of changes of this kind; once now, without any, for what it holds so far may be old.
+        """Have ``apply`` told of changes of this kind; once now, without any, for what it holds so far may be old,
+        and so again where more was changed than there is a record of.
 
         It is not called twice at once. While it raises, the process is not fresh, and it is told again.
         """
@@ -153,6 +154,11 @@ class Watcher:
         if not page:
             return
         with self._applying:
+            if page[0].kind == PRUNED:
+                _log.warning("more was changed than is kept a record of: whatever was read before is read anew")
+                for appliers in self._appliers.values():
+                    for apply in appliers:
+                        apply(())
             for kind, appliers in self._appliers.items():
                 changed = [change for change in page if change.kind == kind]
                 if changed:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections import OrderedDict
-from collections.abc import Awaitable, Callable, Iterable
+from collections.abc import Awaitable, Callable, Collection, Iterable
 from concurrent.futures import Future
 from typing import Any
 
@@ -129,11 +129,11 @@ class Policies:
                     self._plans.popitem(last=False)
         return plan
 
-    def forget(self, tenants: Iterable[str]) -> None:
-        """These were changed: they are read again when next asked for."""
+    def forget(self, tenants: Collection[str] | None) -> None:
+        """These were changed, or any may have been: they are read again when next asked for."""
         with self._lock:
             self._changes += 1
-            for tenant in tenants:
+            for tenant in list(self._known) if tenants is None else tenants:
                 self._known.pop(tenant, None)
                 self._refresher.drop(tenant)
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import ctypes
+import gc
 import os
 import signal
 import socket
@@ -210,6 +211,9 @@ class _Worker:
         self._link.setblocking(False)
         turn = Turn(self._reloads, self._tell, self._terminate)
         loop.add_reader(self._link, self._hear, turn)
+        # What is there stays: the collector need not look at it again, which would stop the loop for 100 ms.
+        gc.collect()
+        gc.freeze()
         await server.start(listener)
         log.info("a worker serves", pid=os.getpid(), versions=versions(), settings=tell(self._reloads.settings))
         reporter = asyncio.create_task(self._report(kms, app, server))

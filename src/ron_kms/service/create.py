@@ -72,7 +72,7 @@ async def create(kms: Kms, context: Context, request: CreateRequest) -> CreateAn
     else:
         suite = find(request.use, request.suite)
         require_suite(context.caller, policy, kid, suite)
-    context.alg = suite.name
+    context.alg, context.kid = suite.name, kid
     kms.audit.require()
     version = await kms.queue.run(kid.tenant, kms.costs[suite.name].generate, lambda: kms.custodian.create(kid, suite))
     key = Key(

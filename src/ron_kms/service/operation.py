@@ -7,7 +7,7 @@ from typing import Any, Literal, NamedTuple
 
 import msgspec
 
-from ron_kms.model import Caller
+from ron_kms.model import Caller, Kid
 from ron_kms.service.kms import Kms
 
 
@@ -15,6 +15,7 @@ class Context(msgspec.Struct):
     """Who asks, under which request id and precondition.
 
     :ivar alg: the suite, filled in by the act as soon as it is known, for metrics.
+    :ivar kid: the version, likewise, for the log; None where there is none or more than one.
     :ivar counted: set by an act that counts its items itself; whoever called it counts the others.
     :ivar if_match: the entity tag that the resource must still have, ``*`` for any; None where none was sent.
     :ivar op_id: the caller's own name of the operation, filled in by acts that take one.
@@ -23,6 +24,7 @@ class Context(msgspec.Struct):
     caller: Caller
     request_id: str
     alg: str = "none"
+    kid: Kid | None = None
     counted: bool = False
     if_match: str | None = None
     op_id: str | None = None

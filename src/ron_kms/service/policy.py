@@ -10,7 +10,7 @@ from msgspec import UNSET, Meta, UnsetType
 
 from ron_kms.crypto.signing import Mode
 from ron_kms.crypto.suites import SUITES
-from ron_kms.errors import BadRequest, NoCapability, PreconditionFailed
+from ron_kms.errors import BadRequest, NoCapability, PreconditionFailed, StoreUnavailable
 from ron_kms.model import PHASE_MAX, Kid, Policy
 from ron_kms.policy.named import Named
 from ron_kms.policy.pq import AND, MODES
@@ -185,6 +185,8 @@ async def _classical(kms: Kms, tenant: str) -> tuple[dict[str, int], int]:
 def _catch_up(kms: Kms, connection: Connection, tenant: str, last: dict[str, int], n: int) -> None:
     """Bring what was read page by page to the state that the writing transaction sees."""
     while page := changes.since(connection, kms.rows, n, PAGE):
+        if page[0].kind == changes.PRUNED:
+            raise StoreUnavailable("too much was changed while the tenant's keys were read", retry_after=1)
         n = page[-1].n
         kids = {Kid.parse(change.id) for change in page if change.kind == "key"}
         for kid in kids:

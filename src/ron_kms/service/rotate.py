@@ -73,7 +73,7 @@ async def rotate(kms: Kms, context: Context, request: RotateRequest) -> RotateAn
     )
     if request.suite is not UNSET:
         require_suite(context.caller, await kms.policies.one(kid.tenant), kid, plan.suite)
-    context.alg = plan.suite.name
+    context.alg, context.kid = plan.suite.name, plan.kid
     kms.audit.require()
     version = await kms.queue.run(
         kid.tenant, kms.costs[plan.suite.name].generate, lambda: kms.custodian.create(plan.kid, plan.suite)

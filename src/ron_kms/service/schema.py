@@ -21,7 +21,7 @@ A = TypeVar("A", bound="Answer")
 ITEMS_MAX = 1024
 
 
-class Request(msgspec.Struct, forbid_unknown_fields=True, omit_defaults=True, kw_only=True):
+class Request(msgspec.Struct, forbid_unknown_fields=True, omit_defaults=True, kw_only=True, gc=False):
     """A request: strict, so that a field this version does not know is refused rather than ignored.
 
     Encoded again, it has the fields that were given and differ from their defaults, which is how one that was given
@@ -29,7 +29,7 @@ class Request(msgspec.Struct, forbid_unknown_fields=True, omit_defaults=True, kw
     """
 
 
-class Answer(msgspec.Struct, omit_defaults=True, kw_only=True):
+class Answer(msgspec.Struct, omit_defaults=True, kw_only=True, gc=False):
     """An answer; fields that do not apply are left out."""
 
 
@@ -113,14 +113,14 @@ class VersionPath(KeyPath):
         return f"{self.tenant}/{self.purpose}/{self.uuid}#v{self.version}"
 
 
-class TrackSignature(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+class TrackSignature(msgspec.Struct, frozen=True, forbid_unknown_fields=True, gc=False):
     """One track's signature."""
 
     alg: Annotated[str, Meta(max_length=32, description="The track.", examples=["ed25519", "ml-dsa-65"])]
     signature: Annotated[bytes, Meta(max_length=8192)]
 
 
-class TrackKey(msgspec.Struct, frozen=True):
+class TrackKey(msgspec.Struct, frozen=True, gc=False):
     """One track's public key, raw as RFC 8032 and FIPS 204 define it."""
 
     alg: str
@@ -133,7 +133,7 @@ def track_keys(version: Version) -> list[TrackKey]:
     return [TrackKey(alg, public) for alg, public in named]
 
 
-class Failure(msgspec.Struct, frozen=True):
+class Failure(msgspec.Struct, frozen=True, gc=False):
     """Why one item of a batch failed; the others are not concerned."""
 
     code: str

@@ -28,6 +28,8 @@ def settle(batches: Sequence[Batch]) -> asyncio.Future[None] | None:
             name = batch.op, work.alg, outcome
             counts[name] = counts.get(name, 0) + 1
             batch.context.alg = work.alg
+        if len(batch.works) == 1 and work.alg != "none":
+            batch.context.kid = work.entry.kid
         batch.context.counted = True
     for name, count in counts.items():
         metrics.done(*name, count)

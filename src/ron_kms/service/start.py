@@ -17,6 +17,7 @@ from ron_kms.policy.cache import Policies
 from ron_kms.policy.recent import RecentCounter
 from ron_kms.service.issuer import Issuer
 from ron_kms.service.kms import POLICY, AuditSettings, Kms, PolicySettings
+from ron_kms.store import changes
 from ron_kms.store.bootstrap import Store
 from ron_kms.store.changes import Change
 from ron_kms.store.horizon import Horizon
@@ -55,7 +56,7 @@ def start(
     horizon = Horizon()
     custodian = Custodian(store.keys, key_slots, horizon)
     watcher = Watcher(store.database, store.rows, bound_ms=freshness_ms)
-    _watch_keys(watcher, horizon, custodian)
+    _watch_keys(watcher, horizon, custodian, store)
     kms = Kms(
         database=store.database,
         rows=store.rows,
@@ -100,18 +101,24 @@ def start_session(store: Store, url: str, audit: Path | None, *, wait: Wait, key
 
 
 def _watch_policies(watcher: Watcher, policies: Policies) -> None:
-    watcher.on("policy", lambda changed: policies.forget(change.id for change in changed))
-
-
-def _watch_keys(watcher: Watcher, horizon: Horizon, custodian: Custodian) -> None:
     def apply(changed: Sequence[Change]) -> None:
+        policies.forget([change.id for change in changed] if changed else None)
+
+    watcher.on("policy", apply)
+
+
+def _watch_keys(watcher: Watcher, horizon: Horizon, custodian: Custodian, store: Store) -> None:
+    def apply(changed: Sequence[Change]) -> None:
+        if not changed:
+            horizon.lose(store.database.read(lambda connection: changes.latest(connection, store.rows)).result())
+            custodian.forget(None)
+            return
         uuids = set()
         for change in changed:
             uuid = change.id.rpartition("/")[2]
             horizon.note(uuid, change.n)
             uuids.add(uuid)
         custodian.forget(uuids)
-        if changed:
-            horizon.catch_up(changed[-1].n)
+        horizon.catch_up(changed[-1].n)
 
     watcher.on("key", apply)

@@ -67,6 +67,8 @@ class HighWater:
                 f"the store is at change {newest} and was at change {mark.change} on"
                 f" {mark.seen:%Y-%m-%d %H:%M:%S} UTC: an older copy was put in its place"
             )
+        if mark.change <= changes.pruned(connection, self._rows):
+            return  # it has gone on for so long since then that the change itself is not kept any more
         if self._tip(connection, mark.change) != (mark.change, mark.tip):
             raise Restored(
                 f"the store's change {mark.change} is not the one that it had: an older copy was put in its place and"

@@ -26,14 +26,14 @@ class Horizon:
     def __init__(self, bound: int = REMEMBERED) -> None:
         self._bound = bound
         self._changed: OrderedDict[str, int] = OrderedDict()
-        self._told: list[Callable[[str], None]] = []
+        self._told: list[Callable[[str | None], None]] = []
         self._lock = threading.Lock()
         self.floor = 0
         self.heard = 0
         self.count = 0
 
-    def on_change(self, told: Callable[[str], None]) -> None:
-        """Have ``told`` given the uuid of every key that a change is heard of, after it counts."""
+    def on_change(self, told: Callable[[str | None], None]) -> None:
+        """Have ``told`` given the uuid of every key that a change is heard of, after it counts; None for any key."""
         self._told.append(told)
 
     def note(self, uuid: str, n: int) -> None:
@@ -49,9 +49,20 @@ class Horizon:
         for told in self._told:
             told(uuid)
 
+    def lose(self, n: int) -> None:
+        """Any key may have been changed up to ``n``."""
+        with self._lock:
+            self.floor = max(self.floor, n)
+            for uuid in [uuid for uuid, changed in self._changed.items() if changed <= self.floor]:
+                del self._changed[uuid]
+            self.count += 1
+        for told in self._told:
+            told(None)
+        self.catch_up(n)
+
     def catch_up(self, n: int) -> None:
         """Every change to a key up to ``n`` was noted."""
-        self.heard = n
+        self.heard = max(self.heard, n)
 
     def outdated(self, uuid: str, seen: int) -> bool:
         """Whether the key was changed after ``seen``, as far as is known."""

@@ -27,6 +27,7 @@ from ron_kms.api.http.headers import (
     request_id,
     unchanged,
 )
+from ron_kms.api.http.journal import Journal
 from ron_kms.api.http.traffic import Traffic
 from ron_kms.engine.gate import Gate
 from ron_kms.engine.rates import Rates
@@ -97,6 +98,7 @@ class Edge:
         self.deadlines = Deadlines(body_seconds)
         self.traffic = Traffic()
         self.reporter = Reporter()
+        self.journal = Journal()
 
     async def refuse(
         self, scope: Scope, receive: Receive, send: Send, error: KmsError, *extra: tuple[bytes, bytes]
@@ -179,11 +181,11 @@ class Call:
                 raise
             except Exception as error:  # noqa: BLE001 - whatever it is becomes a coded answer, and ours are logged
                 refusal = edge.reporter.coded(error, corr_id, self._name)
-                self._count(context, refusal, time.perf_counter() - started)
+                self._count(corr_id, context, refusal, time.perf_counter() - started)
                 await body.drain(edge.deadlines)
                 await answer_error(scope, send, format_, corr_id, refusal)
             else:
-                self._count(context, None, time.perf_counter() - started)
+                self._count(corr_id, context, None, time.perf_counter() - started)
                 extra = self._extra(response) if self._tells else ()
                 if self._may_be_kept:
                     await self._answer_kept(scope, send, found, format_, corr_id, content, response, extra)
@@ -227,7 +229,7 @@ class Call:
             extra.append((b"etag", entity_tag(response.etag)))
         return extra
 
-    def _count(self, context: Context | None, error: KmsError | None, seconds: float) -> None:
+    def _count(self, corr_id: str, context: Context | None, error: KmsError | None, seconds: float) -> None:
         """``seconds`` end before the answer is sent, so that a client who reads slowly does not count."""
         metrics = self._edge.metrics
         result = "ok" if error is None else error.code
@@ -239,6 +241,7 @@ class Call:
         if context is None or not context.counted:
             metrics.done(self._name, alg, result)
         metrics.answered(self._name, alg, seconds)
+        self._edge.journal.tell(self._name, corr_id, context, error, seconds)
 
     async def _request(self, scope: Scope, found: dict[bytes, bytes], body: Body) -> Any:
         edge = self._edge

@@ -1,26 +1,80 @@
-"""Header decoding that remembers the last long values of a connection.
+"""Header coding that does not do the same work with every request.
 
-Clients send ``authorization`` as a literal that is never indexed (RFC 7541, 7.1.3), Huffman-coded, with every request.
-Decoding a token in Python takes longer than signing, and on one connection it is nearly always the same token.
+Coding headers in Python takes longer than signing. A client that has sent a few requests sends the same block of bytes
+again and again, for what changes between them is in the body; and ``authorization`` comes as a literal that is never
+indexed (RFC 7541, 7.1.3), Huffman-coded, even where the rest differs.
 """
 
 from __future__ import annotations
 
-from hpack.hpack import Decoder, decode_integer
+from collections.abc import Iterable
+from typing import Any
+
+from hpack.hpack import Decoder, Encoder, decode_integer, encode_integer
 from hpack.huffman_table import decode_huffman
 from hpack.struct import HeaderTuple, NeverIndexedHeaderTuple
+from hpack.table import HeaderTable
 
-_REMEMBERED = 2
+_REMEMBERED = 4
 _SHORTEST = 64
 _LONGEST = 6 * 1024
+_NAMES = 64
+
+
+class Block(list[Any]):
+    """A decoded header block, and what was made of it since; nobody changes it."""
+
+    __slots__ = ("request", "validated")
+
+    def __init__(self, headers: Iterable[Any]) -> None:
+        super().__init__(headers)
+        self.validated: Block | None = None
+        self.request: Any = None
+
+
+class _Table(HeaderTable):
+    """Tells when it was changed."""
+
+    touched = False
+
+    def add(self, name: bytes, value: bytes) -> None:
+        self.touched = True
+        super().add(name, value)
+
+    @property
+    def maxsize(self) -> int:
+        return self._maxsize
+
+    @maxsize.setter
+    def maxsize(self, newmax: int) -> None:
+        self.touched = True
+        HeaderTable.maxsize.__set__(self, newmax)  # type: ignore[attr-defined]
 
 
 class RememberingDecoder(Decoder):
-    """hpack's decoder, with at most two coded values and what they mean; they go with the connection."""
+    """hpack's decoder, with at most four blocks of bytes and what they mean, as long as the table that they refer to
+    stays the same, and at most four long values; they go with the connection."""
+
+    header_table: _Table
 
     def __init__(self, max_header_list_size: int) -> None:
         super().__init__(max_header_list_size)
+        self.header_table = _Table()
+        self._blocks: dict[bytes, Block] = {}
         self._values: dict[bytes, bytes] = {}
+
+    def decode(self, data: bytes | memoryview, raw: bool = False) -> Block:
+        data = bytes(data)
+        known = self._blocks.get(data)
+        if known is not None:
+            return known
+        self.header_table.touched = False
+        block = Block(super().decode(data, raw))
+        if self.header_table.touched:
+            self._blocks.clear()
+        elif len(data) <= _LONGEST:
+            _remember(self._blocks, data, block)
+        return block
 
     def _decode_literal_no_index(self, data: bytes | memoryview) -> tuple[HeaderTuple, int]:
         raw = bytes(data)
@@ -36,8 +90,49 @@ class RememberingDecoder(Decoder):
         value = self._values.get(coded)
         if value is None:
             value = decode_huffman(coded)
-            if len(self._values) == _REMEMBERED:
-                del self._values[next(iter(self._values))]
-            self._values[coded] = value
+            _remember(self._values, coded, value)
         kind = NeverIndexedHeaderTuple if raw[0] & 0x10 else HeaderTuple
         return kind(self.header_table.get_by_index(name_index)[0], value), end
+
+
+def _remember(memory: dict[bytes, Any], key: bytes, value: Any) -> None:
+    if len(memory) == _REMEMBERED:
+        del memory[next(iter(memory))]
+    memory[key] = value
+
+
+class LiteralEncoder(Encoder):
+    """hpack's encoder without a table of its own: our answers have few headers, and one that is different each time.
+
+    Literals are not Huffman-coded: that saves a third of a hundred bytes and takes microseconds.
+    """
+
+    def encode(self, headers: Iterable[Any], huffman: bool = True) -> bytes:  # noqa: ARG002 - h2 asks for it
+        parts = []
+        if self.header_table.resized:
+            parts.append(self._encode_table_size_change())
+            self.header_table.resized = False
+        for name, value in headers:
+            parts.append(_coded(name, value))
+        return b"".join(parts)
+
+
+_static = HeaderTable.STATIC_TABLE_MAPPING
+_prefixes: dict[bytes, bytes] = {}
+"""How a literal with a name begins (RFC 7541, 6.2.2), for the few names that answers have."""
+
+
+def _coded(name: bytes, value: bytes) -> bytes:
+    found = _static.get(name)
+    if found is not None and (index := found[1].get(value)) is not None and value:
+        return bytes((0x80 | index,))
+    prefix = _prefixes.get(name)
+    if prefix is None:
+        if found is not None:
+            prefix = bytes(encode_integer(found[0], 4))
+        else:
+            prefix = b"\0" + bytes(encode_integer(len(name), 7)) + name
+        if len(_prefixes) < _NAMES:
+            _prefixes[name] = prefix
+    size = len(value)
+    return prefix + (bytes((size,)) if size < 127 else bytes(encode_integer(size, 7))) + value

@@ -4,30 +4,24 @@ from __future__ import annotations
 
 import contextlib
 import time
+from collections.abc import Iterable
 from typing import Any, cast
 
-import h2.config
-import h2.connection
 import h2.events
 import h2.exceptions
 import h2.settings
 from h2.errors import ErrorCodes
-from h2.stream import StreamClosedBy
 from hypercorn.events import Closed, RawData, Updated
 from hypercorn.protocol.events import Body, EndBody, Request, Response, StreamClosed
 from hypercorn.protocol.events import Event as StreamEvent
 from hypercorn.protocol.h2 import H2Protocol, StreamBuffer
-from hypercorn.protocol.http_stream import HTTPStream
 from hypercorn.typing import TaskGroup
 from hypercorn.utils import filter_pseudo_headers
-from hyperframe.frame import Frame, HeadersFrame, RstStreamFrame
 
-from ron_kms.server.guards.headers import RememberingDecoder
+from ron_kms.server.guards.frames import Connection
+from ron_kms.server.guards.headers import Block
 from ron_kms.server.guards.limits import Budget, Limits
-from ron_kms.server.guards.stream import Spawner
-
-ENCODER_TABLE = 4096
-REMEMBERED_STREAMS = 1024
+from ron_kms.server.guards.stream import Exchange, Spawner
 
 _COSTS: dict[type[h2.events.Event], float] = {
     h2.events.PingReceived: Budget.CONTROL,
@@ -39,60 +33,6 @@ _COSTS: dict[type[h2.events.Event], float] = {
     h2.events.WindowUpdated: Budget.WINDOW,
     h2.events.StreamReset: Budget.RESET,
 }
-
-
-class Connection(h2.connection.H2Connection):
-    """``h2`` with streams beyond the limit refused singly, and with its memory bounded."""
-
-    MAX_CLOSED_STREAMS = REMEMBERED_STREAMS
-
-    def __init__(self, limits: Limits, budget: Budget) -> None:
-        super().__init__(h2.config.H2Configuration(client_side=False, header_encoding=None))
-        codes = h2.settings.SettingCodes
-        self.local_settings = h2.settings.Settings(
-            client=False,
-            initial_values={
-                codes.MAX_CONCURRENT_STREAMS: limits.streams,
-                codes.MAX_HEADER_LIST_SIZE: limits.header_bytes,
-            },
-        )
-        self.decoder = RememberingDecoder(limits.header_bytes)
-        self.refused = 0
-        self._limits = limits
-        self._budget = budget
-
-    def send_data(self, *args: Any, **kwargs: Any) -> None:
-        super().send_data(*args, **kwargs)
-        self._budget.earn(Budget.SENT)
-
-    def check_header_block(self) -> None:
-        """:raises h2.exceptions.ProtocolError: a header block in pieces (CONTINUATION) is already too long."""
-        pieces = self.incoming_buffer._headers_buffer
-        if pieces and sum(len(piece.data) for piece in pieces) > self._limits.header_bytes:
-            self._terminate_connection(ErrorCodes.ENHANCE_YOUR_CALM)
-            raise h2.exceptions.ProtocolError("header block too long")
-
-    def _acknowledge_settings(self) -> list[Frame]:
-        frames = super()._acknowledge_settings()
-        # The peer may allow our header table 4 GiB, and would then fill it with what makes our answers differ.
-        self.encoder.header_table_size = min(self.encoder.header_table_size, ENCODER_TABLE)
-        return frames
-
-    def _receive_headers_frame(self, frame: HeadersFrame) -> tuple[list[Frame], list[h2.events.Event]]:
-        stream_id = frame.stream_id
-        if stream_id in self.streams or stream_id % 2 == 0 or self.open_inbound_streams < self._limits.streams:
-            return super()._receive_headers_frame(frame)
-        # Both sides' header tables must stay the same, so the headers of a refused stream are read too.
-        h2.connection._decode_headers(self.decoder, frame.data)
-        if stream_id <= self.highest_inbound_stream_id:
-            raise h2.exceptions.StreamClosedError(stream_id)
-        self.state_machine.process_input(h2.connection.ConnectionInputs.RECV_HEADERS)
-        self.highest_inbound_stream_id = stream_id
-        self._closed_streams[stream_id] = StreamClosedBy.SEND_RST_STREAM
-        self.refused += 1
-        refusal = RstStreamFrame(stream_id)
-        refusal.error_code = ErrorCodes.REFUSED_STREAM
-        return [refusal], []
 
 
 class GuardedH2(H2Protocol):
@@ -110,9 +50,6 @@ class GuardedH2(H2Protocol):
         """Streams whose answer is not complete, and since when."""
         self._discarding: dict[int, int] = {}
         """Streams answered before their body ended, and how much more of it will be thrown away."""
-
-        self._whole: dict[int, bytes] = {}
-        """Answers of which nothing has been given to Hypercorn's sending task yet, and their bodies so far."""
 
     @property
     def reading_since(self) -> float | None:
@@ -190,18 +127,15 @@ class GuardedH2(H2Protocol):
             await self.send(Updated(idle=False))
 
     async def _create_stream(self, request: h2.events.RequestReceived) -> None:
-        pseudo = {name: value for name, value in request.headers if name.startswith(b":")}
-        method = pseudo[b":method"].decode("ascii").upper()
-        if method == "CONNECT":
-            raise ValueError("no tunnels")
-        pseudo[b":path"].decode("ascii")
+        method, path, headers = _read(request.headers)
         stream_id = request.stream_id
 
         async def read(size: int) -> None:
             self._acknowledge(stream_id, size)
             await self._flush()
 
-        stream = HTTPStream(
+        stream = Exchange(
+            self._send_whole,
             self.app,
             self.config,
             self.context,
@@ -213,16 +147,13 @@ class GuardedH2(H2Protocol):
             stream_id,
         )
         self.streams[stream_id] = stream
-        self.stream_buffers[stream_id] = StreamBuffer(self.context.event_class)
-        self.priority.insert_stream(stream_id)
-        self.priority.block(stream_id)
         await stream.handle(
             Request(
                 stream_id=stream_id,
-                headers=filter_pseudo_headers(request.headers),
+                headers=headers,
                 http_version="2",
                 method=method,
-                raw_path=pseudo[b":path"],
+                raw_path=path,
                 state=self.connection_state,
             )
         )
@@ -261,57 +192,33 @@ class GuardedH2(H2Protocol):
             return
         if isinstance(event, Response):
             self._answering[stream_id] = time.monotonic()
-            self._send_head(event)
-        elif isinstance(event, Body):
-            await self._send_piece(event)
-        elif isinstance(event, EndBody):
-            if not await self._send_whole(stream_id):
-                await super().stream_send(event)
+            # For Hypercorn's sending task.
+            self.stream_buffers[stream_id] = StreamBuffer(self.context.event_class)
+            self.priority.insert_stream(stream_id)
+            self.priority.block(stream_id)
+        await super().stream_send(event)
+        if isinstance(event, EndBody):
             self._answering.pop(stream_id, None)
             self.budget.earn(Budget.ANSWERED)
-        else:
-            await super().stream_send(event)
 
-    def _send_head(self, event: Response) -> None:
-        """Kept back until the body, so that a small answer is one write."""
-        head = [(b":status", b"%d" % event.status_code), *event.headers, *self.config.response_headers("h2")]
-        with contextlib.suppress(h2.exceptions.ProtocolError):  # the stream or the connection is gone
-            self.connection.send_headers(event.stream_id, head)
-            self._whole[event.stream_id] = b""
-
-    async def _send_piece(self, event: Body) -> None:
-        held = self._whole.get(event.stream_id)
-        if held == b"" and len(event.data) <= self.connection.max_outbound_frame_size:
-            self._whole[event.stream_id] = event.data
-            return
-        self._whole.pop(event.stream_id, None)
+    async def _send_whole(
+        self, stream_id: int, status: int, headers: Iterable[tuple[bytes, bytes]], body: bytes
+    ) -> bool:
+        """An answer in one write, if the client has a window for all of it."""
+        head = [(b":status", b"%d" % status), *headers, *self.config.response_headers("h2")]
+        try:
+            if not self.connection.send_whole(stream_id, head, body):
+                return False
+        except h2.exceptions.ProtocolError:  # the stream or the connection is gone
+            return True
+        self.budget.earn(Budget.ANSWERED)
         await self._flush()
-        if held:
-            await super().stream_send(Body(stream_id=event.stream_id, data=held))
-        await super().stream_send(event)
-
-    async def _send_whole(self, stream_id: int) -> bool:
-        """The body that was kept back, if the client has a window for all of it; else Hypercorn sends it in parts."""
-        held = self._whole.pop(stream_id, None)
-        if held is None:
-            return False
-        with contextlib.suppress(h2.exceptions.ProtocolError):
-            if len(held) <= self.connection.local_flow_control_window(stream_id):
-                self.connection.send_data(stream_id, held, end_stream=True)
-                del self.stream_buffers[stream_id]
-                self.priority.remove_stream(stream_id)
-                await self._flush()
-                return True
-        await self._flush()
-        if held:
-            await super().stream_send(Body(stream_id=stream_id, data=held))
-        return False
+        return True
 
     async def _close_stream(self, stream_id: int) -> None:
         self._arriving.pop(stream_id, None)
         self._answering.pop(stream_id, None)
         self._discarding.pop(stream_id, None)
-        self._whole.pop(stream_id, None)
         if (stream := self.streams.pop(stream_id, None)) is not None:
             await stream.handle(StreamClosed(stream_id=stream_id))
         # Without this an application that waits for a window to open would wait on after its stream has gone.
@@ -344,3 +251,22 @@ class GuardedH2(H2Protocol):
         """Says GOAWAY; the caller flushes."""
         with contextlib.suppress(h2.exceptions.ProtocolError):  # said already
             self.connection.close_connection()
+
+
+def _read(headers: Any) -> tuple[str, bytes, list[tuple[bytes, bytes]]]:
+    """Method, path and what the application sees of a request's headers; once for those that are the same block.
+
+    :raises ValueError: a method or a path that is not ASCII, or a tunnel.
+    """
+    if isinstance(headers, Block) and headers.request is not None:
+        found: tuple[str, bytes, list[tuple[bytes, bytes]]] = headers.request
+        return found
+    pseudo = {name: value for name, value in headers if name.startswith(b":")}
+    method = pseudo[b":method"].decode("ascii").upper()
+    if method == "CONNECT":
+        raise ValueError("no tunnels")
+    pseudo[b":path"].decode("ascii")
+    found = method, pseudo[b":path"], filter_pseudo_headers(headers)
+    if isinstance(headers, Block):
+        headers.request = found
+    return found

@@ -1,4 +1,4 @@
-"""Bodies on their way to the application.
+"""Bodies on their way to the application, and its answers.
 
 Hypercorn queues each piece of a body and, after ten, stops reading the whole connection until one is taken: an
 application that answers without reading leaves every other request on that connection stuck. Here what has arrived is
@@ -9,13 +9,19 @@ making the reader wait.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterable
 from typing import Any
 
 from hypercorn.config import Config
+from hypercorn.protocol.events import StreamClosed
+from hypercorn.protocol.http_stream import ASGIHTTPState, HTTPStream
+from hypercorn.utils import suppress_body
 
 Read = Callable[[int], Awaitable[None]]
 """Told how many bytes the application has taken."""
+
+Whole = Callable[[int, int, Iterable[tuple[bytes, bytes]], bytes], Awaitable[bool]]
+"""Sends a stream's status, headers and body at once, or does nothing and returns False."""
 
 HIGH_WATER = 64 * 1024
 
@@ -23,29 +29,33 @@ HIGH_WATER = 64 * 1024
 class Inbox:
     """One request's body between the connection and the application."""
 
-    __slots__ = ("_body", "_ended", "_gone", "_read", "_room", "_wake")
+    __slots__ = ("_ended", "_gone", "_pieces", "_read", "_room", "_size", "_wake")
 
     def __init__(self, read: Read | None) -> None:
-        self._body = bytearray()
+        self._pieces: list[bytes] = []
+        self._size = 0
         self._ended = False
         self._gone = False
         self._read = read
-        self._wake = asyncio.Event()
-        self._room = asyncio.Event()
+        # Most requests never wait for either.
+        self._wake: asyncio.Future[None] | None = None
+        self._room: asyncio.Future[None] | None = None
 
     async def put(self, message: Any) -> None:
         """What the connection has: an ASGI ``http.request`` or ``http.disconnect`` message."""
         if message["type"] == "http.disconnect":
             self._gone = True
-            self._room.set()
+            _end(self._room)
         else:
-            self._body += message["body"]
+            if message["body"]:
+                self._pieces.append(message["body"])
+                self._size += len(message["body"])
             self._ended = self._ended or not message["more_body"]
-        self._wake.set()
+        _end(self._wake)
         if self._read is None:
-            while len(self._body) > HIGH_WATER and not self._gone:
-                self._room.clear()
-                await self._room.wait()
+            while self._size > HIGH_WATER and not self._gone:
+                self._room = asyncio.get_running_loop().create_future()
+                await self._room
 
     async def get(self) -> Any:
         """The application's ``receive``."""
@@ -53,17 +63,56 @@ class Inbox:
             # An HTTP/1.1 client may close its side after a whole request and still wait for the answer.
             if self._gone and not (self._ended and self._read is None):
                 return {"type": "http.disconnect"}
-            if self._body or self._ended:
+            if self._pieces or self._ended:
                 break
-            self._wake.clear()
-            await self._wake.wait()
-        body = bytes(self._body)
-        self._body.clear()
-        self._room.set()
+            self._wake = asyncio.get_running_loop().create_future()
+            await self._wake
+        body = self._pieces[0] if len(self._pieces) == 1 else b"".join(self._pieces)
+        self._pieces.clear()
+        self._size = 0
+        _end(self._room)
         ended, self._ended = self._ended, False
         if body and self._read is not None:
             await self._read(len(body))
         return {"type": "http.request", "body": body, "more_body": not ended}
+
+
+def _end(waiter: asyncio.Future[None] | None) -> None:
+    if waiter is not None and not waiter.done():
+        waiter.set_result(None)
+
+
+class Exchange(HTTPStream):
+    """Hypercorn's stream, which holds the head of an answer until it knows whether the body is one piece."""
+
+    def __init__(self, whole: Whole, *args: Any) -> None:
+        super().__init__(*args)
+        self._whole = whole
+        self._head: Any = None
+
+    async def app_send(self, message: Any) -> None:
+        if message is not None:
+            kind = message["type"]
+            if kind == "http.response.start" and self.state is ASGIHTTPState.REQUEST and self._head is None:
+                self._head = message
+                return
+            head, self._head = self._head, None
+            if head is not None:
+                if kind == "http.response.body" and not message.get("more_body") and await self._sent(head, message):
+                    return
+                await super().app_send(head)
+        await super().app_send(message)
+
+    async def _sent(self, head: Any, message: Any) -> bool:
+        if self.closed:
+            return True
+        status = int(head["status"])
+        body = b"" if suppress_body(self.scope["method"], status) else bytes(message.get("body", b""))
+        if not await self._whole(self.stream_id, status, head.get("headers", ()), body):
+            return False
+        self.state = ASGIHTTPState.CLOSED
+        await self.send(StreamClosed(stream_id=self.stream_id))
+        return True
 
 
 class Spawner:
