@@ -25,12 +25,16 @@ _KEY_DEFAULTS: dict[str, object] = {
 _BOTH = select(KEYS, KEY_VERSIONS).where(KEYS.c.uuid == bindparam("uuid"))
 _NAME = (KEYS.c.tenant, KEYS.c.purpose, KEYS.c.uuid)
 _SAME_KEY = KEY_VERSIONS.c.uuid == KEYS.c.uuid
+_SAME_NAME = (KEYS.c.tenant == bindparam("tenant")) & (KEYS.c.purpose == bindparam("purpose"))
 
 # Keys are looked up by their uuid and compared by name once they are known to be genuine, so that a key whose name was
-# edited is refused and not merely absent.
-_ALL = _BOTH.outerjoin_from(KEYS, KEY_VERSIONS, _SAME_KEY).order_by(KEY_VERSIONS.c.number)
+# edited is refused and not merely absent. No version is read of a key with another name than was asked for, so that its
+# refusal takes about as long as that of a key which does not exist.
+_ALL = _BOTH.outerjoin_from(KEYS, KEY_VERSIONS, _SAME_KEY & _SAME_NAME).order_by(KEY_VERSIONS.c.number)
 _ONE = _BOTH.outerjoin_from(
-    KEYS, KEY_VERSIONS, _SAME_KEY & (KEY_VERSIONS.c.number == func.coalesce(bindparam("number"), KEYS.c.newest))
+    KEYS,
+    KEY_VERSIONS,
+    _SAME_KEY & _SAME_NAME & (KEY_VERSIONS.c.number == func.coalesce(bindparam("number"), KEYS.c.newest)),
 )
 _ORPHAN = select(KEY_VERSIONS.c.number).where(KEY_VERSIONS.c.uuid == bindparam("uuid")).limit(1)
 
@@ -84,7 +88,7 @@ def load_key(connection: Connection, rows: Rows, kid: Kid) -> tuple[Key, list[Ve
 
     :raises StoreCorrupt: a row of it was edited, moved or taken out.
     """
-    found = connection.execute(_ALL, {"uuid": kid.uuid}).all()
+    found = connection.execute(_ALL, _named(kid)).all()
     key = _key_of(connection, rows, kid, found[0] if found else None)
     if key is None:
         return None
@@ -103,7 +107,7 @@ def load_version(connection: Connection, rows: Rows, kid: Kid) -> tuple[Key, Ver
 
     :raises StoreCorrupt: a row of it was edited, moved or taken out.
     """
-    found = connection.execute(_ONE, {"uuid": kid.uuid, "number": kid.version}).one_or_none()
+    found = connection.execute(_ONE, {**_named(kid), "number": kid.version}).one_or_none()
     key = _key_of(connection, rows, kid, found)
     if key is None or found is None:
         return None
@@ -161,8 +165,12 @@ def _key_of(connection: Connection, rows: Rows, kid: Kid, row: Row[Any] | None) 
         if connection.execute(_ORPHAN, {"uuid": kid.uuid}).first() is not None:
             raise StoreCorrupt(f"row {kid.uuid} of table keys is missing: it was taken out outside ron-kms")
         return None
-    key = _key(rows.load(KEYS, row[:_KEY_COLUMNS]))
-    return key if key.kid == (*kid[:3], None) else None
+    values = rows.load(KEYS, row[:_KEY_COLUMNS])
+    return _key(values) if (values["tenant"], values["purpose"]) == kid[:2] else None
+
+
+def _named(kid: Kid) -> dict[str, str]:
+    return {"tenant": kid.tenant, "purpose": kid.purpose, "uuid": kid.uuid}
 
 
 def _has_version(row: Row[Any]) -> bool:
