@@ -9,8 +9,8 @@ from collections.abc import Iterator
 from typing import Any
 
 _WORD = re.compile(r"[A-Za-z0-9+/=_.#-]{12,}")
-_SPOKEN = {"request_id", "ts", "hint", "code", "message", "origin"}
-"""Fields of answers that logs may have too, or that are ron-kms's own words."""
+_SPOKEN = {"request_id", "ts", "hint", "code", "message", "origin", "actor"}
+"""Fields of answers or logs that the other may have too (an actor is the id of a token), or ron-kms's own words."""
 _LONGEST = 500_000
 
 _heard: set[str] = set()
