@@ -40,7 +40,7 @@ def test_what_is_moved_counts_by_the_tiles_above(log: DiskLog, tmp_path: Path) -
     result = check_log(Folder(log.folder), log.keys, minimum=512)
     assert (result.whole, result.proven, result.absent) == (True, True, [Absent(0, 511, False)])
     assert check_log(Folder(log.folder, [cold]), log.keys).records == SIZE
-    assert archive(log.folder, checkpoint, 600, cold) == 0
+    assert archive(log.folder, checkpoint, 600, cold) == 0  # there is nothing more to move
     assert archive(log.folder, checkpoint, SIZE * 2, cold) == 1  # the partial bundle stays
     log.grow(records(100, SIZE))
     assert check_log(Folder(log.folder), log.keys, minimum=768).whole

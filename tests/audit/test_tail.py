@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import shutil
 from contextlib import closing
 from pathlib import Path
@@ -17,6 +18,7 @@ from ron_kms.audit.tail import read_tail
 from ron_kms.audit.verify import check_log
 from ron_kms.store.audit import load_logs
 from tests.audit.place import SLOW, Place, crash, records, until
+from tests.audit.test_cli import run
 
 SIZE, MORE = 600, 40
 
@@ -65,6 +67,12 @@ def test_a_log_as_the_service_writes_it(written: Written, folder: Path) -> None:
     entries = list(read_tail(Folder(folder), SIZE))
     assert [entry.number for entry in entries] == list(range(SIZE, SIZE + MORE))
     assert [entry.data for entry in entries] == records(SIZE, MORE)
+
+
+def test_they_are_shown(written: Written, folder: Path) -> None:
+    _, out, _ = run("show", folder, "--json", "--index", SIZE - 2, "--last", SIZE + 1)
+    assert [json.loads(line)["index"] for line in out.splitlines()] == [SIZE - 2, SIZE - 1, SIZE, SIZE + 1]
+    assert len(run("show", folder, "--request-id", f"request-{SIZE + MORE - 1}")[1].splitlines()) == 1
 
 
 def test_its_keys_are_beside_it(written: Written) -> None:

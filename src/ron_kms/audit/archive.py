@@ -27,6 +27,7 @@ def archive(folder: Path, checkpoint: Checkpoint, before: int, target: Path) -> 
     another call.
 
     :param checkpoint: the log's newest, whose signatures were checked.
+    :param target: the folder for this log's; tiles and bundles have the same paths in it.
     :returns: how many bundles it has moved.
     :raises Malformed: a bundle is missing or not what the tree was made of; nothing is taken away then.
     :raises OSError: something cannot be read or written.

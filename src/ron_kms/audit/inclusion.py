@@ -122,7 +122,7 @@ def prove(read: Reader, size: int, index: int, record: bytes, note: bytes, item:
 def _check_item(item: ItemProof, record: Record) -> None:
     if len(item.digest) != HASH_SIZE or len(item.hashes) > MAX_HASHES or any(len(h) != HASH_SIZE for h in item.hashes):
         raise Malformed("the item's proof is not made of digests")
-    if record.count == 1:  # not a batch: the digest stands in the record itself
+    if record.count == 1:  # the digest stands in the record itself
         holds = (item.index, item.hashes, item.digest) == (0, (), record.digest)
     else:
         leaf = leaf_hash(item.digest)

@@ -22,7 +22,8 @@ from ron_kms.audit.lines import MAX_TEXT
 from ron_kms.audit.note import MAX_NOTE, format_keys
 from ron_kms.audit.reading import Entry, Wanted, read_record, read_records
 from ron_kms.audit.result import Finding
-from ron_kms.audit.source import Folder, read_file, read_note, tiles_of
+from ron_kms.audit.source import Folder, Source, read_file, read_note, tiles_of
+from ron_kms.audit.tail import read_tail
 from ron_kms.audit.tree import TILE_WIDTH
 from ron_kms.audit.verify import check_log
 from ron_kms.cli.audit_place import Place, load_keys, only, places, with_logs
@@ -118,7 +119,10 @@ def verify(expected: tuple[Path, ...], json_lines: bool, **options: Any) -> None
 @click.option("--index", type=click.IntRange(0), help="Only this record, and those behind it up to --last.")
 @click.option("--last", type=click.IntRange(0), help="The last record, by its index.")
 def show(json_lines: bool, index: int | None, last: int | None, **options: Any) -> None:
-    """Show records, those of several logs in the order of their times. No proof is checked: verify does that."""
+    """Show records, those of several logs in the order of their times. No proof is checked: verify does that.
+
+    Of a folder also those are shown that wait for the next checkpoint.
+    """
     wanted = _wanted(options)
     first, end = index or 0, last if last is not None else index
     told = False
@@ -284,14 +288,23 @@ def _wanted(options: dict[str, Any]) -> Wanted:
 
 def _stream(log: Place, wanted: Wanted, first: int, end: int | None) -> Iterator[tuple[int, str, Entry | Malformed]]:
     _, newest = _checkpoint(log)
-    behind = newest.size if end is None else end + 1
+    behind = sys.maxsize if end is None else end + 1
     at = 0
-    for entry in read_records(log.source, first, behind, newest.size):
+    for entry in _entries(log.source, first, behind, newest.size):
         if isinstance(entry, Malformed):
             yield at, newest.origin, entry
         elif wanted.has(entry.record):
             at = entry.record.time
             yield at, newest.origin, entry
+
+
+def _entries(source: Source, first: int, behind: int, size: int) -> Iterator[Entry | Malformed]:
+    yield from read_records(source, first, behind, size)
+    if isinstance(source, Folder) and behind > size:
+        try:
+            yield from (entry for entry in read_tail(source, size) if first <= entry.number < behind)
+        except Malformed as error:
+            yield error
 
 
 def _step(log: Place, follower: Follower) -> list[Entry]:
