@@ -83,10 +83,9 @@ def records_of(batches: Sequence[Batch]) -> list[bytes]:
         for work in works:
             if work.alg != "none":
                 by_key.setdefault(work.entry.text, []).append(work)
-        records += [
-            _record(batch, same, merkle_root([batch.verb.digest(work) for work in same]), now)
-            for same in by_key.values()
-        ]
+        for same in by_key.values():
+            digests = [batch.verb.digest(work) for work in same]
+            records.append(_record(batch, same, digests[0] if len(same) == 1 else merkle_root(digests), now))
     return records
 
 
