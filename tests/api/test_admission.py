@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 import time
 from collections.abc import Sequence
 
 import msgspec
 import pytest
+from structlog.testing import capture_logs
 
 from ron_kms.engine.gate import Gate, Limits
 from ron_kms.engine.rates import RateLimits, Rates
@@ -200,6 +202,19 @@ def test_what_was_refused_is_counted_by_its_limit(runner: asyncio.Runner) -> Non
     assert value("kms_reject_total", {"reason": "max_inflight"}) == 1
     assert value("kms_reject_total", {"reason": "token_rate"}) == 2
     assert value("kms_ops_total", {"op": "make", "alg": "none", "result": "RateLimited"}) == 2
+
+
+def test_the_log_names_who_is_refused(runner: asyncio.Runner) -> None:
+    edge = gated(runner, 1)
+    logger = logging.getLogger("ron_kms")
+    before = logger.level
+    logger.setLevel(logging.INFO)
+    try:
+        with capture_logs() as lines:
+            edge.run(while_waiting(edge, [ALL], (Stream(chunked(b"{}")), of("red"))))
+    finally:
+        logger.setLevel(before)
+    assert [(line["result"], line["tenant"], line["actor"]) for line in lines] == [("Backpressure", "red", "t-of-red")]
 
 
 def test_a_refusal_is_decided_within_a_millisecond(runner: asyncio.Runner) -> None:

@@ -13,8 +13,9 @@ from starlette.routing import Route, Router
 from starlette.types import ASGIApp, Lifespan
 
 from ron_kms.api.http.body import MAX_BYTES, Receive
-from ron_kms.api.http.call import Call, Checker, Edge, Scope, Send
+from ron_kms.api.http.call import Call, Checker, Edge
 from ron_kms.api.http.docs import document, page
+from ron_kms.api.http.exchange import Scope, Send
 from ron_kms.api.http.openapi import describe
 from ron_kms.engine.gate import Gate, Limits
 from ron_kms.engine.rates import RateLimits, Rates

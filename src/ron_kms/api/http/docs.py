@@ -10,7 +10,8 @@ from typing import Any
 import msgspec
 
 from ron_kms.api.http.body import Body, ClientGone, Receive
-from ron_kms.api.http.call import Edge, Scope, Send
+from ron_kms.api.http.call import Edge
+from ron_kms.api.http.exchange import Scope, Send
 from ron_kms.api.http.headers import gather, request_id
 
 

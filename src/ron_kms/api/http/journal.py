@@ -32,7 +32,7 @@ class Journal:
         self._untold = 0
 
     def tell(self, op: str, request_id: str, context: Context | None, error: KmsError | None, seconds: float) -> None:
-        """:param context: None where a request was refused before it had one.
+        """:param context: None where it is not known who asks.
         :param error: None where it was done.
         """
         if error is None:
