@@ -18,26 +18,24 @@ on the event loop, before any of their answers goes out.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Generic, ParamSpec, TypeVar
 
 from msgspec import UNSET, UnsetType
 
-from ron_kms._core import KeySlot
 from ron_kms.crypto.signing import Mode
 from ron_kms.engine.pace import Done
 from ron_kms.engine.queue import SLICE_MICROS
-from ron_kms.errors import BadRequest, KmsError, ServiceError
+from ron_kms.errors import BadRequest, KmsError
 from ron_kms.keys.directory import Entry
 from ron_kms.model import Caller, Kid, Policy
 from ron_kms.service.kms import Kms
 from ron_kms.service.operation import Context
 from ron_kms.service.schema import does_not_open, no_such_key
 from ron_kms.service.settle import settle
+from ron_kms.service.unsealing import equip, unseal
 from ron_kms.service.work import PART, Batch, Item, Overtaken, Slice, Work, parts, value_of, waves
-from ron_kms.store.database import Connection
-from ron_kms.store.keys import load_version
 
 ItemT = TypeVar("ItemT", bound=Item)
 Prepared = TypeVar("Prepared")
@@ -158,7 +156,10 @@ class Verb(Generic[ItemT, Prepared, Result]):
                 for part in parts(wave):
                     if len(works) > PART:
                         await kms.queue.turn()
-                    for micros, piece in self._cut(kms, await self._ready(batch, part)):
+                    ready, late = self._recall(kms, part)
+                    if late:
+                        ready += await self._read(batch, late)
+                    for micros, piece in self._cut(kms, ready):
                         batch.under_way += 1
                         answers.append(kms.queue.submit(piece[0].kid.tenant, micros, self, (batch, piece)))
             batch.under_way -= 1
@@ -169,21 +170,25 @@ class Verb(Generic[ItemT, Prepared, Result]):
                 answer.cancel()
             raise
 
-    async def _ready(self, batch: Batch, works: list[Work[Prepared]]) -> list[Work[Prepared]]:
-        """Those of the items that may go to the core, with everything that they need there."""
-        kms = batch.kms
-        ready, unknown = [], []
+    def _recall(self, kms: Kms, works: list[Work[Prepared]]) -> tuple[list[Work[Prepared]], list[Work[Prepared]]]:
+        """Those of the items that may go to the core, with everything that they need there, and those for which
+        something of it is not in memory."""
+        ready: list[Work[Prepared]] = []
+        late: list[Work[Prepared]] = []
         for work in works:
             entry = kms.directory.cached(work.kid)
             policy = kms.policies.cached(work.kid.tenant) if self.governed else None
             if entry is None or (self.governed and policy is None):
-                unknown.append(work)
+                late.append(work)
             elif self._prepare(work, entry, policy):
-                ready.append(work)
-        if unknown:
-            entries, policies = await self._look_up(kms, unknown)
-            ready += [work for work in unknown if self._prepare(work, entries[work.kid], policies[work.kid.tenant])]
-        return await _unsealed(batch, ready) if self.private else ready
+                (ready if not self.private or equip(kms, work) else late).append(work)
+        return ready, late
+
+    async def _read(self, batch: Batch, works: list[Work[Prepared]]) -> list[Work[Prepared]]:
+        """Those of the items that may go to the core, with what the store has of them, read together."""
+        entries, policies = await self._look_up(batch.kms, works)
+        ready = [work for work in works if self._prepare(work, entries[work.kid], policies[work.kid.tenant])]
+        return await unseal(batch, ready) if self.private else ready
 
     async def _look_up(
         self, kms: Kms, works: list[Work[Prepared]]
@@ -260,14 +265,6 @@ class Verb(Generic[ItemT, Prepared, Result]):
         return settle(ended) if ended else None
 
 
-def attempt(step: Callable[Params, T], *args: Params.args, **kwargs: Params.kwargs) -> T | KmsError:
-    """The result of a step, or its error as a value."""
-    try:
-        return step(*args, **kwargs)
-    except KmsError as error:
-        return error
-
-
 def authorised(caller: Caller, text: str | UnsetType) -> Kid:
     """The kid that an item names; decided by its name alone, before any look-up.
 
@@ -280,50 +277,6 @@ def authorised(caller: Caller, text: str | UnsetType) -> Kid:
     if not caller.may_use(kid):
         raise no_such_key()
     return kid
-
-
-async def _unsealed(batch: Batch, works: list[Work[Prepared]]) -> list[Work[Prepared]]:
-    """Those of the items whose private keys could be had. Keys that are not in memory are read and opened together, off
-    the event loop; where the store cannot be asked, that is the error of each."""
-    kms = batch.kms
-    ready, sealed = [], []
-    for work in works:
-        slot = kms.custodian.find(work.entry.kid)
-        if slot is None:
-            sealed.append(work)
-        else:
-            work.slot = slot
-            ready.append(work)
-    if sealed:
-        entries = {work.entry.kid: work.entry for work in sealed}
-        try:
-            slots: dict[Kid, KeySlot | KmsError] = await kms.wait(
-                kms.database.read(lambda connection: _read_slots(kms, connection, entries.values()))
-            )
-        except ServiceError as error:
-            slots = dict.fromkeys(entries, error)
-        for work in sealed:
-            found = slots[work.entry.kid]
-            if isinstance(found, KeySlot):
-                work.slot = found
-                ready.append(work)
-            elif isinstance(found, Overtaken):
-                batch.overtaken.append(work)
-            else:
-                work.fail(found)
-    return ready
-
-
-def _read_slots(kms: Kms, connection: Connection, entries: Iterable[Entry]) -> dict[Kid, KeySlot | KmsError]:
-    def unsealed(entry: Entry) -> KeySlot:
-        found = load_version(connection, kms.rows, entry.kid)
-        if found is None:
-            raise no_such_key()
-        if found[1].state != entry.state:
-            raise Overtaken
-        return kms.custodian.unseal(entry.kid, found[1], entry.seen)
-
-    return {entry.kid: attempt(unsealed, entry) for entry in entries}
 
 
 def _good(found: T | KmsError) -> T:

@@ -13,7 +13,7 @@ from ron_kms.custody import core as custody
 from ron_kms.errors import KmsError
 from ron_kms.keys.directory import Entry
 from ron_kms.model import Kid
-from ron_kms.service.items import Verb, attempt, authorised
+from ron_kms.service.items import Verb, authorised
 from ron_kms.service.kms import Kms
 from ron_kms.service.operation import Context, Operation
 from ron_kms.service.rules import digest_of_ciphertext, named_inside, require_openable, require_use
@@ -29,7 +29,7 @@ from ron_kms.service.schema import (
     each,
     no_such_key,
 )
-from ron_kms.service.work import Work
+from ron_kms.service.work import Work, attempt
 from ron_kms.service.wrap import WrapAnswer, WrapBatchAnswer, WrapResult, wrapping_half
 
 

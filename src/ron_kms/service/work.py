@@ -6,7 +6,7 @@ See :mod:`ron_kms.service.items` for the way itself.
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any, Generic, Protocol, TypeVar
+from typing import Any, Generic, ParamSpec, Protocol, TypeVar
 
 from msgspec import UnsetType
 
@@ -23,6 +23,8 @@ PART = 128
 """Items that are prepared in one turn of the event loop: some half a millisecond."""
 
 Prepared = TypeVar("Prepared")
+Params = ParamSpec("Params")
+T = TypeVar("T")
 
 
 class Item(Protocol):
@@ -120,6 +122,14 @@ def value_of(work: Work[Any]) -> Any:
     return work.result
 
 
+def attempt(step: Callable[Params, T], *args: Params.args, **kwargs: Params.kwargs) -> T | KmsError:
+    """The result of a step, or its error as a value."""
+    try:
+        return step(*args, **kwargs)
+    except KmsError as error:
+        return error
+
+
 def waves(works: list[Work[Prepared]], keys: int) -> list[list[Work[Prepared]]]:
     """The items in order, cut so that at most so many keys are named in each: those are unsealed at the same time."""
     if len(works) <= keys:
@@ -137,4 +147,6 @@ def waves(works: list[Work[Prepared]], keys: int) -> list[list[Work[Prepared]]]:
 
 def parts(works: list[Work[Prepared]]) -> list[list[Work[Prepared]]]:
     """The items in order, cut into what is prepared in one turn of the event loop."""
+    if len(works) <= PART:
+        return [works]
     return [works[start : start + PART] for start in range(0, len(works), PART)]
