@@ -17,6 +17,7 @@ from hypercorn.utils import parse_socket_addr
 from ron_kms.server.guards.http2 import GuardedH2
 from ron_kms.server.guards.http11 import GuardedH11
 from ron_kms.server.guards.limits import READ_BYTES, Limits
+from ron_kms.server.guards.stream import HIGH_WATER
 
 
 class GuardedConnection(TCPServer):
@@ -34,6 +35,7 @@ class GuardedConnection(TCPServer):
         self._cut_at: float | None = None
         self._gone_since: float | None = None
         """When the client closed its side, or we ours."""
+        self._flushing: asyncio.Handle | None = None
         self._task: asyncio.Task[None] | None = None
         self._idle_since: float | None = time.monotonic()
         self._written = 0
@@ -77,7 +79,7 @@ class GuardedConnection(TCPServer):
                 await self.writer.wait_closed()
 
     async def _speak_h2(self, data: bytes) -> None:
-        protocol = GuardedH2(self.limits, *self._arguments)
+        protocol = GuardedH2(self.limits, self._flush_soon, *self._arguments)
         self._guarded = protocol
         self._idle_since = time.monotonic()
         await protocol.initiate()
@@ -127,6 +129,7 @@ class GuardedConnection(TCPServer):
         """Close, after what was written; a client that still sends may first read why."""
         if self._closing:
             return
+        self._flush_now()
         self._closing = True
         if self._guarded is not None and self._guarded.linger and self.writer.can_write_eof():
             self._cut_at = time.monotonic() + self.limits.linger_seconds
@@ -152,11 +155,22 @@ class GuardedConnection(TCPServer):
             self._guarded.farewell()
             self._flush_now()
 
+    def _flush_soon(self) -> bool:
+        """Have what is ready written when this turn of the loop is over.
+
+        :returns: False where the client does not keep up, and whoever writes must wait.
+        """
+        if self._flushing is None:
+            self._flushing = self.loop.call_soon(self._flush_now)
+        return self.writer.transport.get_write_buffer_size() < HIGH_WATER
+
     def _flush_now(self) -> None:
+        self._flushing = None
         if isinstance(self._guarded, GuardedH2) and not (self._closing or self.writer.transport.is_closing()):
             data = self._guarded.connection.data_to_send()
-            self.writer.write(data)
-            self._written += len(data)
+            if data:
+                self.writer.write(data)
+                self._written += len(data)
 
     async def sweep(self, now: float) -> None:
         """Enforces every deadline of this connection; never waits for the client."""

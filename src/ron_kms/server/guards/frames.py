@@ -89,6 +89,26 @@ class Connection(h2.connection.H2Connection):
             self._terminate_connection(ErrorCodes.ENHANCE_YOUR_CALM)
             raise h2.exceptions.ProtocolError("header block too long")
 
+    def _receive_frame(self, frame: Frame) -> list[h2.events.Event]:
+        """As ``h2`` does it, but without a text of each frame for a log that there is not."""
+        frames: list[Frame]
+        events: list[h2.events.Event]
+        try:
+            frames, events = self._frame_dispatch_table[frame.__class__](frame)
+        except h2.exceptions.StreamClosedError as error:
+            if not self._stream_is_closed_by_reset(error.stream_id):
+                raise
+            frames = [_reset(error.stream_id, error.error_code)]
+            events = error._events
+        except h2.exceptions.StreamIDTooLowError as error:
+            if self._stream_is_closed_by_end(error.stream_id):
+                raise h2.exceptions.StreamClosedError(error.stream_id) from error
+            if not self._stream_is_closed_by_reset(error.stream_id):
+                raise
+            frames, events = [_reset(error.stream_id, ErrorCodes.STREAM_CLOSED)], []
+        self._prepare_for_sending(frames)
+        return events
+
     def _acknowledge_settings(self) -> list[Frame]:
         frames = super()._acknowledge_settings()
         # The peer may allow our header table 4 GiB.
@@ -115,9 +135,7 @@ class Connection(h2.connection.H2Connection):
         self.highest_inbound_stream_id = stream_id
         self._closed_streams[stream_id] = StreamClosedBy.SEND_RST_STREAM
         self.refused += 1
-        refusal = RstStreamFrame(stream_id)
-        refusal.error_code = ErrorCodes.REFUSED_STREAM
-        return [refusal], []
+        return [_reset(stream_id, ErrorCodes.REFUSED_STREAM)], []
 
 
 class _Stream(H2Stream):
@@ -132,6 +150,12 @@ class _Stream(H2Stream):
             checked = super()._process_received_headers(headers, header_validation_flags, header_encoding)
             headers.validated = Block(checked)
         return headers.validated
+
+
+def _reset(stream_id: int, code: ErrorCodes) -> Frame:
+    frame = RstStreamFrame(stream_id)
+    frame.error_code = code
+    return frame
 
 
 def _frame(kind: int, flags: int, stream_id: int, payload: bytes) -> bytes:

@@ -4,15 +4,16 @@ from __future__ import annotations
 
 import contextlib
 import time
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from typing import Any, cast
+from urllib.parse import unquote
 
 import h2.events
 import h2.exceptions
 import h2.settings
 from h2.errors import ErrorCodes
 from hypercorn.events import Closed, RawData, Updated
-from hypercorn.protocol.events import Body, EndBody, Request, Response, StreamClosed
+from hypercorn.protocol.events import Body, EndBody, Response, StreamClosed
 from hypercorn.protocol.events import Event as StreamEvent
 from hypercorn.protocol.h2 import H2Protocol, StreamBuffer
 from hypercorn.typing import TaskGroup
@@ -21,7 +22,7 @@ from hypercorn.utils import filter_pseudo_headers
 from ron_kms.server.guards.frames import Connection
 from ron_kms.server.guards.headers import Block
 from ron_kms.server.guards.limits import Budget, Limits
-from ron_kms.server.guards.stream import Exchange, Spawner
+from ron_kms.server.guards.stream import Asked, Exchange, Spawner
 
 _COSTS: dict[type[h2.events.Event], float] = {
     h2.events.PingReceived: Budget.CONTROL,
@@ -38,8 +39,9 @@ _COSTS: dict[type[h2.events.Event], float] = {
 class GuardedH2(H2Protocol):
     """Hypercorn's HTTP/2 with deadlines, budgets and early answers that do no harm."""
 
-    def __init__(self, limits: Limits, *args: Any) -> None:
+    def __init__(self, limits: Limits, flush_soon: Callable[[], bool], *args: Any) -> None:
         super().__init__(*args)
+        self._flush_soon = flush_soon
         self.limits = limits
         self.budget = Budget()
         self.connection: Connection = Connection(limits, self.budget)
@@ -127,7 +129,7 @@ class GuardedH2(H2Protocol):
             await self.send(Updated(idle=False))
 
     async def _create_stream(self, request: h2.events.RequestReceived) -> None:
-        method, path, headers = _read(request.headers)
+        asked = _read(request.headers)
         stream_id = request.stream_id
 
         async def read(size: int) -> None:
@@ -147,16 +149,7 @@ class GuardedH2(H2Protocol):
             stream_id,
         )
         self.streams[stream_id] = stream
-        await stream.handle(
-            Request(
-                stream_id=stream_id,
-                headers=headers,
-                http_version="2",
-                method=method,
-                raw_path=path,
-                state=self.connection_state,
-            )
-        )
+        await stream.begin(asked)
 
     async def _data(self, event: h2.events.DataReceived) -> None:
         stream_id, size = event.stream_id, event.flow_controlled_length
@@ -204,7 +197,7 @@ class GuardedH2(H2Protocol):
     async def _send_whole(
         self, stream_id: int, status: int, headers: Iterable[tuple[bytes, bytes]], body: bytes
     ) -> bool:
-        """An answer in one write, if the client has a window for all of it."""
+        """An answer at once, if the client has a window for all of it; those of one turn of the loop are one write."""
         head = [(b":status", b"%d" % status), *headers, *self.config.response_headers("h2")]
         try:
             if not self.connection.send_whole(stream_id, head, body):
@@ -212,7 +205,8 @@ class GuardedH2(H2Protocol):
         except h2.exceptions.ProtocolError:  # the stream or the connection is gone
             return True
         self.budget.earn(Budget.ANSWERED)
-        await self._flush()
+        if not self._flush_soon():
+            await self._flush()
         return True
 
     async def _close_stream(self, stream_id: int) -> None:
@@ -253,20 +247,21 @@ class GuardedH2(H2Protocol):
             self.connection.close_connection()
 
 
-def _read(headers: Any) -> tuple[str, bytes, list[tuple[bytes, bytes]]]:
-    """Method, path and what the application sees of a request's headers; once for those that are the same block.
+def _read(headers: Any) -> Asked:
+    """What the application is told of a request's headers; made once for those that are the same block.
 
     :raises ValueError: a method or a path that is not ASCII, or a tunnel.
     """
     if isinstance(headers, Block) and headers.request is not None:
-        found: tuple[str, bytes, list[tuple[bytes, bytes]]] = headers.request
-        return found
+        known: Asked = headers.request
+        return known
     pseudo = {name: value for name, value in headers if name.startswith(b":")}
     method = pseudo[b":method"].decode("ascii").upper()
     if method == "CONNECT":
         raise ValueError("no tunnels")
-    pseudo[b":path"].decode("ascii")
-    found = method, pseudo[b":path"], filter_pseudo_headers(headers)
+    path, _, query = pseudo[b":path"].partition(b"?")
+    query.decode("ascii")
+    found = Asked(method, unquote(path.decode("ascii")), path, query, filter_pseudo_headers(headers))
     if isinstance(headers, Block):
         headers.request = found
     return found

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable, Iterable
-from typing import Any
+from typing import Any, NamedTuple, cast
 
 from hypercorn.config import Config
 from hypercorn.protocol.events import StreamClosed
@@ -82,6 +82,16 @@ def _end(waiter: asyncio.Future[None] | None) -> None:
         waiter.set_result(None)
 
 
+class Asked(NamedTuple):
+    """What an application is told of an HTTP/2 request's headers."""
+
+    method: str
+    path: str
+    raw_path: bytes
+    query: bytes
+    headers: list[tuple[bytes, bytes]]
+
+
 class Exchange(HTTPStream):
     """Hypercorn's stream, which holds the head of an answer until it knows whether the body is one piece."""
 
@@ -89,6 +99,27 @@ class Exchange(HTTPStream):
         super().__init__(*args)
         self._whole = whole
         self._head: Any = None
+        self.start_time = 0.0  # for a log that there is not
+
+    async def begin(self, asked: Asked) -> None:
+        """Start the application."""
+        self.scope = {
+            "type": "http",
+            "http_version": "2",
+            "asgi": {"spec_version": "2.1", "version": "3.0"},
+            "method": asked.method,
+            "scheme": self.scheme,
+            "path": asked.path,
+            "raw_path": asked.raw_path,
+            "query_string": asked.query,
+            "root_path": "",
+            "headers": asked.headers,
+            "client": self.client,
+            "server": self.server,
+            "state": cast("Any", {}),
+            "extensions": {},
+        }
+        self.app_put = await self.task_group.spawn_app(self.app, self.config, self.scope, self.app_send)
 
     async def app_send(self, message: Any) -> None:
         if message is not None:
