@@ -8,7 +8,7 @@ import pytest
 from pysqlite3 import dbapi2 as sqlite
 from sqlalchemy import Connection
 
-from ron_kms.errors import BadRequest
+from ron_kms.errors import BadRequest, StoreCorrupt
 from ron_kms.model import Key, Kid, Version, new_uuid
 from ron_kms.store import changes, keys
 from ron_kms.store.bootstrap import Store
@@ -126,6 +126,7 @@ def test_a_page_of_many_keys_reads_only_that_page(store: Store, place: Place) ->
             lambda c: keys.list_keys(c, store.rows, ("acme",), genuine[10], 10),
             lambda c: keys.list_keys(c, store.rows, ("acme", "audit"), genuine[10], 10),
             lambda c: keys.load_version(c, store.rows, genuine[10]),
+            lambda c: keys.load_versions(c, store.rows, genuine[10:14]),
             lambda c: keys.load_key(c, store.rows, genuine[10]),
             lambda c: keys.due_rotations(c, NOW, 10),
             lambda c: keys.due_destructions(c, NOW, 10),
@@ -147,8 +148,43 @@ def test_a_page_of_many_keys_reads_only_that_page(store: Store, place: Place) ->
     assert page(store, ("acme",), genuine[10], 10) == genuine[11:]
 
 
+def test_many_are_read_as_each_by_itself(store: Store, place: Place) -> None:
+    made = [add_key(store, key(purpose=purpose)) for purpose in ("audit", "other") * 70]
+    spoilt, gone, orphan = made[3], made[5], made[7]
+    raw = sqlite.connect(str(place.file))
+    raw.execute("UPDATE key_versions SET suite = 'ed25519x' WHERE uuid = ?", (spoilt.uuid,))
+    raw.execute("DELETE FROM key_versions WHERE uuid = ?", (gone.uuid,))
+    raw.execute("PRAGMA foreign_keys = OFF")
+    raw.execute("DELETE FROM keys WHERE uuid = ?", (orphan.uuid,))
+    raw.commit()
+    raw.close()
+    asked = [*made, *(kid.at(1) for kid in made), *(kid.at(2) for kid in made[:9]), made[0]._replace(tenant="foreign")]
+    asked += [made[0]._replace(uuid=new_uuid()), made[1].at(99)]
+
+    def each(connection: Connection) -> dict[Kid, object]:
+        found: dict[Kid, object] = {}
+        for kid in asked:
+            try:
+                pair = keys.load_version(connection, store.rows, kid)
+            except StoreCorrupt as error:
+                found[kid] = error.message
+            else:
+                if pair is not None:
+                    found[kid] = pair
+        return found
+
+    together = store.database.read(lambda c: keys.load_versions(c, store.rows, asked)).result()
+    told = {kid: pair.message if isinstance(pair, StoreCorrupt) else pair for kid, pair in together.items()}
+    assert told == store.database.read(each).result()
+    assert {kid.uuid for kid, pair in together.items() if isinstance(pair, StoreCorrupt)} == {
+        spoilt.uuid,
+        gone.uuid,
+        orphan.uuid,
+    }
+
+
 def test_reading_uses_indexes_only(store: Store) -> None:
-    kid = add_key(store)
+    kid, other = add_key(store), add_key(store)
     plans: list[str] = []
 
     def explain(connection: Connection) -> None:
@@ -157,6 +193,7 @@ def test_reading_uses_indexes_only(store: Store) -> None:
         statements: list[str] = []
         driver.set_trace_callback(statements.append)
         keys.load_version(connection, store.rows, kid)
+        keys.load_versions(connection, store.rows, [kid, kid._replace(uuid=other.uuid), kid.at(1)])
         keys.load_key(connection, store.rows, kid)
         keys.due_rotations(connection, NOW, 10)
         keys.due_destructions(connection, NOW, 10)
@@ -165,7 +202,7 @@ def test_reading_uses_indexes_only(store: Store) -> None:
             keys.list_keys(connection, store.rows, prefix, None, 10)
             keys.list_keys(connection, store.rows, prefix, kid, 10)
         driver.set_trace_callback(None)
-        assert len(statements) == 14
+        assert len(statements) == 16
         for statement in statements:
             plans.extend(row[3] for row in driver.execute(f"EXPLAIN QUERY PLAN {statement}"))
 

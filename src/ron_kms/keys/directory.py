@@ -21,7 +21,7 @@ from ron_kms.store import changes
 from ron_kms.store.database import Connection, Database
 from ron_kms.store.flights import Flights
 from ron_kms.store.horizon import Horizon
-from ron_kms.store.keys import load_version
+from ron_kms.store.keys import load_versions
 from ron_kms.store.refresh import Refresher, boottime
 from ron_kms.store.rows import Rows
 
@@ -271,11 +271,9 @@ class Directory:
         now = self._clock()
         seen = self._latest(connection)
         found: dict[Kid, Entry | KmsError] = {}
-        for kid in kids:
+        for kid, pair in load_versions(connection, self._rows, kids).items():
             try:
-                row = load_version(connection, self._rows, kid)
-                if row is not None:
-                    found[kid] = self.remember(*row, seen, now=now)
+                found[kid] = pair if isinstance(pair, StoreCorrupt) else self.remember(*pair, seen, now=now)
             except StoreCorrupt as error:
                 found[kid] = error
         return found

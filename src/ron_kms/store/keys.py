@@ -31,11 +31,15 @@ _SAME_NAME = (KEYS.c.tenant == bindparam("tenant")) & (KEYS.c.purpose == bindpar
 # edited is refused and not merely absent. No version is read of a key with another name than was asked for, so that its
 # refusal takes about as long as that of a key which does not exist.
 _ALL = _BOTH.outerjoin_from(KEYS, KEY_VERSIONS, _SAME_KEY & _SAME_NAME).order_by(KEY_VERSIONS.c.number)
-_ONE = _BOTH.outerjoin_from(
-    KEYS,
-    KEY_VERSIONS,
-    _SAME_KEY & _SAME_NAME & (KEY_VERSIONS.c.number == func.coalesce(bindparam("number"), KEYS.c.newest)),
+_SAME_VERSION = _SAME_KEY & _SAME_NAME & (KEY_VERSIONS.c.number == func.coalesce(bindparam("number"), KEYS.c.newest))
+_ONE = _BOTH.outerjoin_from(KEYS, KEY_VERSIONS, _SAME_VERSION)
+_MANY = (
+    select(KEYS, KEY_VERSIONS)
+    .outerjoin_from(KEYS, KEY_VERSIONS, _SAME_VERSION)
+    .where(KEYS.c.uuid.in_(bindparam("uuids", expanding=True)))
 )
+_MANY_MAX = 64
+_UUID = list(KEYS.columns.keys()).index("uuid")
 _ORPHAN = select(KEY_VERSIONS.c.number).where(KEY_VERSIONS.c.uuid == bindparam("uuid")).limit(1)
 
 
@@ -108,6 +112,40 @@ def load_version(connection: Connection, rows: Rows, kid: Kid) -> tuple[Key, Ver
     :raises StoreCorrupt: a row of it was edited, moved or taken out.
     """
     found = connection.execute(_ONE, {**_named(kid), "number": kid.version}).one_or_none()
+    return _pair(connection, rows, kid, found)
+
+
+def load_versions(
+    connection: Connection, rows: Rows, kids: Iterable[Kid]
+) -> dict[Kid, tuple[Key, Version] | StoreCorrupt]:
+    """As :func:`load_version` for many, at less cost; those that do not exist are left out, and an error stands for
+    its kid alone."""
+    found: dict[Kid, tuple[Key, Version] | StoreCorrupt] = {}
+    groups: dict[tuple[str, str, int | None], list[Kid]] = {}
+    for kid in kids:
+        groups.setdefault((kid.tenant, kid.purpose, kid.version), []).append(kid)
+    for alike in groups.values():
+        for start in range(0, len(alike), _MANY_MAX):
+            part = alike[start : start + _MANY_MAX]
+            asked = {**_named(part[0]), "number": part[0].version}
+            if len(part) > 1:
+                result = connection.execute(_MANY, {**asked, "uuids": [kid.uuid for kid in part]})
+            else:
+                result = connection.execute(_ONE, asked)
+            joined = {row[_UUID]: row for row in result}
+            for kid in part:
+                try:
+                    pair = _pair(connection, rows, kid, joined.get(kid.uuid))
+                except StoreCorrupt as error:
+                    found[kid] = error
+                else:
+                    if pair is not None:
+                        found[kid] = pair
+    return found
+
+
+def _pair(connection: Connection, rows: Rows, kid: Kid, found: Row[Any] | None) -> tuple[Key, Version] | None:
+    """The key and the version of a joined row, if they are what was asked for."""
     key = _key_of(connection, rows, kid, found)
     if key is None or found is None:
         return None
