@@ -108,6 +108,19 @@ def test_verify_finds_logs_that_changed_places(data: Path) -> None:
     assert run("verify", data / "audit/0")[0] == 0  # a copy that somebody named may lie anywhere
 
 
+def test_verify_misses_a_log_whose_keys_it_has(original: Data, data: Path) -> None:
+    shutil.rmtree(data / "audit/1")
+    assert run("verify", data)[0] == 0
+    code, out, _ = run("verify", data, "--keys", original.keys)
+    assert code == 3
+    assert "deployment/node/1: WRONG: you gave its keys, and it is not here" in out
+    for part in (data / "audit/0").iterdir():
+        shutil.rmtree(part) if part.is_dir() else part.unlink()
+    code, out, _ = run("verify", data)
+    assert code == 3
+    assert "WRONG: checkpoint: it is missing" in out
+
+
 def test_verify_with_keys_of_others(original: Data, data: Path, tmp_path: Path) -> None:
     stranger = DiskLog(tmp_path / "stranger", "deployment/node/0")
     for keys in (stranger.folder / "keys", original.logs[1].folder / "keys"):

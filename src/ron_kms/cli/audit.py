@@ -12,26 +12,20 @@ from typing import Any, TypeVar
 
 import click
 
-from ron_kms.audit import consistency, inclusion
 from ron_kms.audit.archive import archive
 from ron_kms.audit.checkpoint import Checkpoint, verify_all
-from ron_kms.audit.consistency import ConsistencyProof
 from ron_kms.audit.follow import Follower
-from ron_kms.audit.inclusion import InclusionProof
-from ron_kms.audit.lines import MAX_TEXT
-from ron_kms.audit.note import MAX_NOTE, format_keys
-from ron_kms.audit.reading import Entry, Wanted, read_record, read_records
+from ron_kms.audit.note import format_keys
+from ron_kms.audit.reading import Entry, Wanted, read_records
 from ron_kms.audit.result import Finding
-from ron_kms.audit.source import Folder, Source, read_file, read_note, tiles_of
+from ron_kms.audit.source import Folder, Source
 from ron_kms.audit.tail import read_tail
 from ron_kms.audit.tree import TILE_WIDTH
 from ron_kms.audit.verify import check_log
-from ron_kms.cli.audit_place import Place, load_keys, only, places, with_logs
+from ron_kms.cli.audit_place import WRONG, Place, checkpoint_of, keys_of, load_keys, only, places, read_given, with_logs
+from ron_kms.cli.audit_proofs import check_proof, prove
 from ron_kms.cli.audit_text import HEADING, as_json, describe, line, result_json, row
-from ron_kms.errors import ConfigurationError, Malformed
-
-WRONG = 3
-"""Exit code where a log is not as it was written."""
+from ron_kms.errors import Malformed
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -90,9 +84,12 @@ def verify(expected: tuple[Path, ...], json_lines: bool, **options: Any) -> None
 
     The exit code is 0 where all is as it was written, 3 where something is wrong, 1 where it could not be checked.
     """
-    whole = True
     with places(**options) as logs:
         kept = _expected(expected, logs)
+        lost = _lost(logs, options["keys_file"], options["origin"])
+        whole = not lost
+        for origin in lost:
+            click.echo(f"{origin}: WRONG: you gave its keys, and it is not here", err=json_lines)
         for log in logs:
             begun = time.perf_counter()
             result = check_log(
@@ -149,7 +146,7 @@ def follow(json_lines: bool, interval: float, count: int | None, **options: Any)
     """Show records as they come, each proven to be in the next checkpoint, and that to go on from the one before."""
     wanted = _wanted(options)
     with places(**options) as logs:
-        followers = [(log, Follower(log.source, _keys(log))) for log in logs]
+        followers = [(log, Follower(log.source, keys_of(log))) for log in logs]
         while True:
             fresh = 0
             for log, follower in followers:
@@ -168,91 +165,11 @@ def follow(json_lines: bool, interval: float, count: int | None, **options: Any)
 
 @audit.command()
 @with_logs
-@click.option("--index", type=click.IntRange(0), help="Prove that this record is in the log.")
-@click.option("--item", type=click.IntRange(0), help="And that this item is in its batch; needs --digests.")
-@click.option(
-    "--digests", type=_file, help="The digests of the batch's items of that key, a line of hexadecimal digits each."
-)
-@click.option("--old-size", type=click.IntRange(0), help="Prove that the log goes on from its first so many records.")
-@click.option("--old-checkpoint", type=_file, help="The same, from a checkpoint that was kept.")
-@click.option("--out", type=click.Path(path_type=Path), help="File for the proof. [default: standard output]")
-def prove(
-    index: int | None,
-    item: int | None,
-    digests: Path | None,
-    old_size: int | None,
-    old_checkpoint: Path | None,
-    out: Path | None,
-    **options: Any,
-) -> None:
-    """Make a proof that can be checked without the log: of a record, of an item in a batch, or that the log only grew.
-
-    The first two are C2SP tlog-proof; the last is what a witness takes (C2SP tlog-witness, add-checkpoint).
-    """
-    if [index, old_size, old_checkpoint].count(None) != 2 or (item is None) != (digests is None):
-        raise click.UsageError("give --index, with --item and --digests or without; or --old-size; or --old-checkpoint")
-    with places(**options) as logs:
-        log = only(logs)
-        note, checkpoint = _checkpoint(log)
-        read = tiles_of(log.source)
-        more = ""
-        try:
-            if index is not None:
-                entry = read_record(log.source, index, checkpoint.size)
-                proven = None
-                if item is not None and digests is not None:
-                    proven = inclusion.prove_item(entry.record, _digests(digests), item)
-                proof = inclusion.prove(read, checkpoint.size, index, entry.data, note, proven).format()
-            else:
-                if old_checkpoint is not None:
-                    old_size = verify_all(_read(old_checkpoint), _keys(log)).checkpoint.size
-                    more = f" --old-checkpoint {old_checkpoint}"
-                proof = consistency.prove(read, checkpoint.size, old_size or 0, note).format()
-        except IndexError:
-            raise ConfigurationError(
-                f"the log's checkpoint has {checkpoint.size:,} records, and not that many"
-            ) from None
-    if out is None:
-        click.echo(proof, nl=False)
-        return
-    out.write_bytes(proof)
-    click.echo(f"check it with: ron-kms audit check-proof {out} --keys KEYS{more}", err=True)
-
-
-@audit.command("check-proof")
-@click.argument("proof", type=_file)
-@click.option("--keys", "keys_file", type=_file, required=True, help="The log's verifier keys, one a line.")
-@click.option("--old-checkpoint", type=_file, help="The older checkpoint, where the proof is that the log only grew.")
-def check_proof(proof: Path, keys_file: Path, old_checkpoint: Path | None) -> None:
-    """Check a proof, with nothing but the log's keys. The exit code is 3 where it does not hold."""
-    keys = load_keys(keys_file)
-    data = _read(proof)
-    try:
-        if data.startswith(b"old "):
-            kept = None if old_checkpoint is None else verify_all(_read(old_checkpoint), keys).checkpoint
-            grown = ConsistencyProof.parse(data)
-            checkpoint = grown.check(keys, kept).checkpoint
-            click.echo(f"holds: {checkpoint.origin} grew from {grown.old:,} to {checkpoint.size:,} records")
-            return
-        found = InclusionProof.parse(data)
-        verified, record = found.check(keys)
-    except Malformed as error:
-        click.echo(f"does not hold: {error.message}", err=True)
-        raise click.exceptions.Exit(WRONG) from None
-    origin = verified.checkpoint.origin
-    click.echo(f"holds: record {found.index:,} of {origin}, which has {verified.checkpoint.size:,}")
-    if found.item is not None:
-        click.echo(f"holds: item {found.item.index} of its {record.count:,}, digest {found.item.digest.hex()}")
-    click.echo(as_json(origin, Entry(found.index, found.record, record)))
-
-
-@audit.command()
-@with_logs
 def keys(**options: Any) -> None:
     """Print the logs' verifier keys. Keep them, and one checkpoint, where the service's owner cannot change them."""
     with places(**options) as logs:
         for log in logs:
-            click.echo(format_keys(_keys(log)), nl=False)
+            click.echo(format_keys(keys_of(log)), nl=False)
 
 
 @audit.command()
@@ -260,7 +177,7 @@ def keys(**options: Any) -> None:
 def checkpoint(**options: Any) -> None:
     """Print a log's newest checkpoint, after its signatures were checked."""
     with places(**options) as logs:
-        click.echo(_checkpoint(only(logs))[0], nl=False)
+        click.echo(checkpoint_of(only(logs))[0], nl=False)
 
 
 @audit.command("archive")
@@ -278,8 +195,12 @@ def move_old(before: int, target: Path, **options: Any) -> None:
         log = only(logs)
         if not isinstance(log.source, Folder):
             raise click.UsageError("the log must be a folder")
-        moved = archive(log.source.path, _checkpoint(log)[1], before, target / log.source.path.name)
+        moved = archive(log.source.path, checkpoint_of(log)[1], before, target / log.source.path.name)
     click.echo(f"moved {moved:,} bundles of {TILE_WIDTH} records to {target / log.source.path.name}")
+
+
+audit.add_command(prove)
+audit.add_command(check_proof)
 
 
 def _wanted(options: dict[str, Any]) -> Wanted:
@@ -287,7 +208,7 @@ def _wanted(options: dict[str, Any]) -> Wanted:
 
 
 def _stream(log: Place, wanted: Wanted, first: int, end: int | None) -> Iterator[tuple[int, str, Entry | Malformed]]:
-    _, newest = _checkpoint(log)
+    _, newest = checkpoint_of(log)
     behind = sys.maxsize if end is None else end + 1
     at = 0
     for entry in _entries(log.source, first, behind, newest.size):
@@ -315,21 +236,6 @@ def _step(log: Place, follower: Follower) -> list[Entry]:
         raise click.exceptions.Exit(WRONG) from None
 
 
-def _keys(log: Place) -> tuple[Any, ...]:
-    if not log.keys:
-        raise ConfigurationError(
-            f"the keys of the log at {log.source.name} are not known", hint="Name a file that has them with --keys."
-        )
-    return log.keys
-
-
-def _checkpoint(log: Place) -> tuple[bytes, Checkpoint]:
-    note = read_note(log.source)
-    if note is None:
-        raise Malformed(f"the log at {log.source.name} has no checkpoint")
-    return note, verify_all(note, _keys(log)).checkpoint
-
-
 def _expected(files: tuple[Path, ...], logs: list[Place]) -> dict[str, list[Checkpoint]]:
     """Kept checkpoints by the log that they are of; each must be of one.
 
@@ -337,13 +243,20 @@ def _expected(files: tuple[Path, ...], logs: list[Place]) -> dict[str, list[Chec
     """
     found: dict[str, list[Checkpoint]] = {}
     for file in files:
-        note = _read(file)
+        note = read_given(file)
         claimed = note.partition(b"\n")[0].decode("utf-8", "replace")
         log = next((log for log in logs if any(key.name == claimed for key in log.keys)), None)
         if log is None:
             raise Malformed(f"the checkpoint in {file} is of none of these logs")
         found.setdefault(log.source.name, []).append(verify_all(note, log.keys).checkpoint)
     return found
+
+
+def _lost(logs: list[Place], keys_file: Path | None, origin: str | None) -> list[str]:
+    """The logs whose keys were given and that are not there, where all are looked for."""
+    if keys_file is None or origin is not None or any(log.slot is None for log in logs):
+        return []
+    return sorted({key.name for key in load_keys(keys_file)} - {key.name for log in logs for key in log.keys})
 
 
 def _place_fits(log: Place, found: Checkpoint | None, add: Callable[[Finding], None]) -> None:
@@ -369,14 +282,3 @@ def _progress(name: str) -> Callable[[int, int], None]:
             )
 
     return tell
-
-
-def _digests(file: Path) -> list[bytes]:
-    try:
-        return [bytes.fromhex(text) for text in _read(file).decode("ascii").split()]
-    except ValueError:
-        raise Malformed(f"{file}: digests are 64 hexadecimal digits, one a line") from None
-
-
-def _read(file: Path) -> bytes:
-    return read_file(file, max(MAX_NOTE, MAX_TEXT)) or b""

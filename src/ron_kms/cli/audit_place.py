@@ -10,6 +10,8 @@ from urllib.parse import quote
 
 import click
 
+from ron_kms.audit.checkpoint import Checkpoint, verify_all
+from ron_kms.audit.lines import MAX_TEXT
 from ron_kms.audit.note import MAX_NOTE, NoteKey, parse_keys
 from ron_kms.audit.source import KEYS, Folder, Source, read_file, read_minimum, read_note
 from ron_kms.cli.client import Client
@@ -17,6 +19,9 @@ from ron_kms.cli.place import connect, data_folder, with_service
 from ron_kms.errors import ConfigurationError, Malformed
 
 F = TypeVar("F", bound=Callable[..., Any])
+
+WRONG = 3
+"""Exit code where a log is not as it was written."""
 
 LOGS = "audit"
 """The folder of all logs in a data folder, and the service's path for them."""
@@ -124,6 +129,31 @@ def load_keys(file: Path) -> tuple[NoteKey, ...]:
         return parse_keys(read_file(file, MAX_NOTE) or b"")
     except Malformed as error:
         raise Malformed(f"{file}: {error.message}") from None
+
+
+def keys_of(log: Place) -> tuple[NoteKey, ...]:
+    """:raises ConfigurationError: they are not known."""
+    if not log.keys:
+        raise ConfigurationError(
+            f"the keys of the log at {log.source.name} are not known", hint="Name a file that has them with --keys."
+        )
+    return log.keys
+
+
+def checkpoint_of(log: Place) -> tuple[bytes, Checkpoint]:
+    """A log's newest checkpoint, as it was signed and read.
+
+    :raises Malformed: there is none, or its signatures do not hold.
+    """
+    note = read_note(log.source)
+    if note is None:
+        raise Malformed(f"the log at {log.source.name} has no checkpoint")
+    return note, verify_all(note, keys_of(log)).checkpoint
+
+
+def read_given(file: Path) -> bytes:
+    """A file that the user has named, as much of it as any of these may have."""
+    return read_file(file, max(MAX_NOTE, MAX_TEXT)) or b""
 
 
 def _known(logs: list[Place], where: str, origin: str | None) -> list[Place]:
