@@ -8,8 +8,10 @@ from contextlib import closing
 from pathlib import Path
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
-from ron_kms.audit.journal import GROUP_HEAD, encode_group
+from ron_kms.audit.journal import GROUP_HEAD, SEGMENT_BYTES, encode_group, read_segments
 from ron_kms.audit.keys import keys_of
 from ron_kms.audit.note import NoteKey, parse_keys
 from ron_kms.audit.result import Result
@@ -161,3 +163,22 @@ def test_a_log_that_is_being_written(tmp_path: Path) -> None:
         until(lambda: len(seen) > 1)
         crash(trail)
         trail.close()
+
+
+@given(data=st.binary(max_size=400), kept=st.integers(0, 3), at=st.integers(0, 400))
+def test_any_journal_is_read_or_refused(
+    written: Written, tmp_path_factory: pytest.TempPathFactory, data: bytes, kept: int, at: int
+) -> None:
+    folder = tmp_path_factory.mktemp("journal")
+    groups = b"".join(encode_group(SIZE + number, 0, records(SIZE + number, 1)) for number in range(kept))
+    (folder / f"{SIZE:020}").write_bytes(groups[:at] + data + groups[at:])
+    (segment,) = read_segments(folder)
+    assert segment.good <= segment.size
+    assert [record for group in segment.groups for record in group.records] == records(SIZE, len(segment.groups))
+
+
+@pytest.mark.parametrize("pattern", [b"\0", b"\0\x08", b"\0\0\0\x01", b"\xff"])
+def test_a_journal_that_is_made_to_take_long(tmp_path: Path, pattern: bytes) -> None:
+    (tmp_path / f"{0:020}").write_bytes(pattern * (SEGMENT_BYTES // len(pattern)))
+    (segment,) = read_segments(tmp_path)
+    assert (segment.groups, segment.good, segment.later) == ([], 0, 0)

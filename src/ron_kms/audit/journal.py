@@ -98,7 +98,7 @@ def _read(path: Path, sync: bool) -> Segment:
     while (group := _group(data, at)) is not None:
         groups.append(group)
         at = _end(data, at)
-    return Segment(path, int(path.name), groups, at, len(data), _behind(data, at))
+    return Segment(path, int(path.name), groups, at, len(data), _behind(data, at, int(path.name)))
 
 
 def _group(data: bytes, at: int) -> Group | None:
@@ -121,15 +121,23 @@ def _end(data: bytes, at: int) -> int:
     return at + _HEAD.size + _SUM + length
 
 
-def _behind(data: bytes, at: int) -> int:
-    """Looks for whole groups behind a bad one, whose own length cannot be trusted."""
+def _behind(data: bytes, at: int, first: int) -> int:
+    """Looks for whole groups behind a bad one, whose own length cannot be trusted.
+
+    :param first: index of the file's first record.
+    """
     durable = 0
     while (at := at + 1) + _HEAD.size + _SUM <= len(data):
-        # The length is plausible for few places only; at the others nothing is hashed.
-        if _end(data, at) <= len(data) and (group := _group(data, at)) is not None:
+        # A head is plausible at few places only; at the others nothing is hashed.
+        if _is_plausible(data, at, first) and (group := _group(data, at)) is not None:
             durable = max(durable, group.durable)
             at = _end(data, at) - 1
     return durable
+
+
+def _is_plausible(data: bytes, at: int, first: int) -> bool:
+    length, start, _, count = _HEAD.unpack_from(data, at)
+    return at + GROUP_HEAD + length <= len(data) and first <= start <= first + len(data) and 0 < count <= length
 
 
 def cut_off(folder: Path) -> None:
