@@ -12,7 +12,10 @@ import pytest
 from ron_kms.audit import inclusion
 from ron_kms.audit.source import Folder, tiles_of
 from ron_kms.audit.tiles import path
+from ron_kms.store.bootstrap import Store
 from tests.audit.logs import DiskLog, records
+from tests.audit.place import Place
+from tests.audit.place import records as service_records
 
 SOURCES = Path(__file__).parent / "go"
 
@@ -67,6 +70,15 @@ def test_go_finds_all_of_it_right(auditcheck: Path, log: DiskLog, tmp_path: Path
     proof.write_bytes(inclusion.prove(read, 700, 555, log.records[555], log.notes[700], None).format())
     root = log.checkpoints[700].root.hex()
     assert run(auditcheck, log.folder, older, proof) == (0, f"{log.origin} 700 {root}")
+
+
+def test_go_reads_what_the_service_has_written(auditcheck: Path, place: Place, store: Store) -> None:
+    trail = place.open(store)
+    for first in range(0, 1000, 100):
+        trail.append(service_records(first, 100)).result()
+    assert trail.close()
+    code, told = run(auditcheck, place.audit / "0")
+    assert (code, told.split()[:2]) == (0, [trail.log.origin, "1000"])
 
 
 def test_go_finds_what_was_changed(auditcheck: Path, log: DiskLog, tmp_path: Path) -> None:
