@@ -72,10 +72,12 @@ class Trail:
     """The open log of a slot together with its outbox: what the service writes to.
 
     :ivar log: it.
+    :ivar node: where it and others are.
     """
 
-    def __init__(self, log: Log, outbox: Outbox) -> None:
+    def __init__(self, log: Log, outbox: Outbox, node: Node) -> None:
         self.log = log
+        self.node = node
         self._outbox = outbox
         self.require = log.require
         """Raises StoreUnavailable where nothing can be recorded now."""
@@ -207,7 +209,7 @@ class _Opening:
         )
         if found is not None:
             outbox.drain(opened, found.since)
-        return Trail(opened, outbox)
+        return Trail(opened, outbox, self._node)
 
 
 def _publish(folder: LogFolder, keys: Sequence[NoteKey]) -> None:

@@ -30,6 +30,17 @@ class Context(msgspec.Struct):
     op_id: str | None = None
 
 
+class File(msgspec.Struct, frozen=True):
+    """An answer that is bytes already.
+
+    ``kept`` says that it never changes, so that whoever has read it need not ask again.
+    """
+
+    content: bytes
+    media: str
+    kept: bool
+
+
 class Operation(NamedTuple):
     """A verb of the wire.
 

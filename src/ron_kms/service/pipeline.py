@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from ron_kms.service import (
+    audit_log,
     create,
     destroy,
     plan,
@@ -36,4 +37,5 @@ OPERATIONS: tuple[Operation, ...] = (
     *plan.OPERATIONS,
     *tokens.OPERATIONS,
     *token_roots.OPERATIONS,
+    *audit_log.OPERATIONS,
 )

@@ -10,6 +10,7 @@ from msgspec import UNSET, Meta, UnsetType
 from ron_kms._core import SecretKey
 from ron_kms.errors import Conflict, NoCapability, NotFound
 from ron_kms.model import new_uuid
+from ron_kms.service.audit import Fact, recorded
 from ron_kms.service.kms import Kms
 from ron_kms.service.operation import Context, Operation
 from ron_kms.service.schema import Answer, Moment, Request
@@ -68,7 +69,7 @@ async def rotate_root(kms: Kms, context: Context, request: RotateRootRequest) ->
         insert_token_root(connection, kms.rows, kms.issuer.sealing, fresh)
 
     try:
-        await kms.wait(kms.database.write(write))
+        await recorded(kms, context, write, lambda _: Fact("rotate-token-root", reason=fresh.id))
     finally:
         fresh.key.release()
     await kms.wait(kms.watcher.look_soon())
@@ -96,7 +97,7 @@ async def retire_root(kms: Kms, context: Context, request: RetireRootRequest) ->
         retire_token_root(connection, kms.rows, request.id, datetime.now(UTC))
         return next(root for root in list_token_roots(connection, kms.rows) if root.id == request.id)
 
-    retired: RootDates = await kms.wait(kms.database.write(write))
+    retired = await recorded(kms, context, write, lambda root: Fact("retire-token-root", reason=root.id))
     await kms.wait(kms.watcher.look_soon())
     return TokenRootAnswer(id=retired.id, created=retired.created, retired=retired.retired or UNSET)
 

@@ -105,7 +105,10 @@ class App(Router):
             for method, call in methods.items()
         }
         super().__init__(
-            routes=[Route(path, Resource(edge, methods)) for path, methods in paths.items()],
+            # What is behind a path's last parameter ``part`` may have slashes.
+            routes=[
+                Route(path.replace("{part}", "{part:path}"), Resource(edge, methods)) for path, methods in paths.items()
+            ],
             redirect_slashes=False,
             default=self._nothing_here,
             lifespan=lifespan,

@@ -24,7 +24,7 @@ from ron_kms.errors import BadRequest, KmsError, Refused, ShuttingDown, Unsuppor
 from ron_kms.metrics import Metrics
 from ron_kms.model import Caller
 from ron_kms.service.kms import Kms
-from ron_kms.service.operation import Context, Operation
+from ron_kms.service.operation import Context, File, Operation
 from ron_kms.service.work import PART
 
 
@@ -204,6 +204,9 @@ class Call:
 
     async def _answer(self, exchange: Exchange, response: Any, content: bytes) -> None:
         status = self._operation.status
+        if isinstance(response, File):
+            await exchange.answer_file(response)
+            return
         if not self._tells:
             await exchange.answer(status, content)
             return

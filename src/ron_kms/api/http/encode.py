@@ -9,6 +9,7 @@ import msgspec
 from msgspec import inspect
 
 from ron_kms.api.http.headers import Format
+from ron_kms.service.operation import File
 
 Encode = dict[Format, Callable[[Any], bytes]]
 
@@ -23,9 +24,15 @@ def encoders(type_: type[msgspec.Struct]) -> Encode:
 
     Times are RFC 3339 text in both formats; MessagePack's own type for them would need a reader that knows it.
     """
+    if type_ is File:
+        return {"json": _content, "msgpack": _content}
     if any(isinstance(node, inspect.DateTimeType) for node in _nodes(inspect.type_info(type_), set())):
         return {**ENCODE, "msgpack": _pack_with_times}
     return ENCODE
+
+
+def _content(file: File) -> bytes:
+    return file.content
 
 
 def _pack_with_times(answer: msgspec.Struct) -> bytes:

@@ -10,7 +10,7 @@ from ron_kms.api.http.encode import ENCODE
 from ron_kms.api.http.errors import envelope, extra_headers
 from ron_kms.api.http.headers import MEDIA_TYPES, Format, answer_format, gather, request_id
 from ron_kms.errors import KmsError
-from ron_kms.service.operation import Context
+from ron_kms.service.operation import Context, File
 
 Scope = MutableMapping[str, Any]
 Send = Callable[[MutableMapping[str, Any]], Awaitable[None]]
@@ -35,6 +35,10 @@ _KEPT: dict[Format, list[Header]] = {
     name: [*(header for header in headers if header[0] != b"cache-control"), *_REVALIDATED]
     for name, headers in _HEADERS.items()
 }
+
+_NOSNIFF = (b"x-content-type-options", b"nosniff")
+_IMMUTABLE = ((b"cache-control", b"private, max-age=31536000, immutable"), _NOSNIFF)
+_REVALIDATED_FILE = ((b"cache-control", b"no-cache"), _NOSNIFF)
 
 
 class Exchange:
@@ -76,6 +80,11 @@ class Exchange:
     async def answer_kept(self, status: int, content: bytes, *extra: Header) -> None:
         """An answer that the client may keep, as long as it asks each time."""
         await self.answer(status, content, *extra, headers=_KEPT)
+
+    async def answer_file(self, file: File) -> None:
+        """An answer that is bytes already."""
+        headers = _IMMUTABLE if file.kept else _REVALIDATED_FILE
+        await self.answer(200, file.content, headers={self.format: [(b"content-type", file.media.encode()), *headers]})
 
     async def answer_unchanged(self, *extra: Header) -> None:
         """304: the headers that 200 would have had and that say how it may be kept (RFC 9110 15.4.5)."""

@@ -15,13 +15,16 @@ from ron_kms.api.http.errors import ErrorAnswer
 from ron_kms.api.http.examples import example
 from ron_kms.api.http.headers import MEDIA_TYPES
 from ron_kms.errors import ConfigurationError, InvalidSignature, KmsError, codes
-from ron_kms.service.operation import Operation
+from ron_kms.service.operation import File, Operation
 
 Schema = dict[str, Any]
 
 _REF = "#/components/schemas/{name}"
 _SENTENCE = re.compile(r"(?<=\.)\s+")
 _KEPT_HEADERS = ("Cache-Control", "Vary")
+
+_FILES = ("application/octet-stream", "text/plain")
+"""What answers that are no Structs come as."""
 
 _ABOUT = """\
 A key management service for classical, post-quantum and hybrid keys.
@@ -57,6 +60,7 @@ def describe(operations: Sequence[Operation], body_bytes: int) -> Schema:
     """The document for these operations, as plain data."""
     bodies = {operation.name: _body_of(operation) for operation in operations}
     types = [type_ for operation in operations for type_ in (bodies[operation.name], operation.response)]
+    types = [type_ for type_ in types if type_ is not File]
     types.append(ErrorAnswer)
     _, schemas = msgspec.json.schema_components([type_ for type_ in types if type_ is not None], ref_template=_REF)
     paths: dict[str, Schema] = {}
@@ -185,6 +189,8 @@ def _not_modified() -> Schema:
 
 def _content(type_: type[msgspec.Struct], schemas: dict[str, Schema]) -> Schema:
     """The two content types of a Struct; JSON with an example."""
+    if type_ is File:
+        return {media: {"schema": {"type": "string", "format": "binary"}} for media in _FILES}
     reference = {"$ref": _REF.format(name=type_.__name__)}
     return {
         MEDIA_TYPES["json"]: {"schema": reference, "example": example(reference, schemas)},
