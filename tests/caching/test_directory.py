@@ -100,6 +100,36 @@ def test_what_nobody_uses_ages_out_and_is_not_called_stale(store: Store, cache: 
     assert cache.switch.reads == 1
 
 
+def test_one_that_was_used_before_the_ttl_is_refreshed_after_it(store: Store, cache: Cache) -> None:
+    used, unused = make(store), make(store)
+    cache.find(used)
+    cache.find(unused)
+    cache.clock.now += TTL / 2
+    cache.find(used)
+    for _ in range(60):
+        cache.clock.now += TTL / 100
+        cache.directory.tend()
+    ages = [cache.clock.now - cache.directory._entries[kid].read_at for kid in (used, unused)]
+    assert ages[0] <= 0.1 * TTL
+    assert ages[1] > TTL
+    assert cache.switch.reads == 3
+    for _ in range(100):
+        cache.clock.now += TTL / 100
+        cache.directory.tend()
+    assert cache.switch.reads == 3, "it was not used since"
+
+
+def test_every_entry_is_looked_at_within_a_part_of_the_ttl(store: Store, cache: Cache) -> None:
+    kids = [make(store) for _ in range(50)]
+    for kid in kids * 2:
+        cache.find(kid)
+    cache.clock.now += TTL
+    for _ in range(20):
+        cache.clock.now += TTL / 200
+        cache.directory.tend()
+    assert max(cache.clock.now - entry.read_at for entry in cache.directory._entries.values()) <= 0.1 * TTL
+
+
 def test_the_store_is_tried_once_a_second_while_it_is_away(store: Store, cache: Cache) -> None:
     kid = make(store)
     cache.find(kid)

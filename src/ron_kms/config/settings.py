@@ -190,8 +190,8 @@ class Settings(Where, frozen=True, kw_only=True):
         Knob(
             Section.KEYS,
             whole(100, 86_400_000),
-            "Milliseconds. What is kept is read anew in the background when it is used after this, and not used after"
-            " twice as long; so while the store is away, verify goes on for at least this and at most twice as long.",
+            "Milliseconds. What is kept and used is read anew in the background after this, and serves no more after"
+            " twice as long; so while the store is away, verify goes on for this at least, twice as long at most.",
             reloads=True,
         ),
     ] = 300_000

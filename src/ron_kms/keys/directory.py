@@ -33,6 +33,9 @@ Wait = Callable[[Future[Any]], Awaitable[Any]]
 _SWEPT = 1000
 """Entries that one sweep drops at most: a millisecond."""
 
+_ROUND = 0.05
+"""The part of the TTL in which every entry is looked at once."""
+
 
 class Bounds(NamedTuple):
     """How much is kept, and for how long.
@@ -78,8 +81,8 @@ class Directory:
     """Finds versions of keys by kid. Safe to use from several threads.
 
     The least recently used entry makes room. An entry that the horizon calls outdated is never given from memory, also
-    where it was read before the change and entered after it. One that is older than the TTL when it is used is read
-    anew in the background and given meanwhile, also while the store is away; one older than twice the TTL is not given,
+    where it was read before the change and entered after it. One that was used is read anew in the background once it
+    is older than the TTL, and given meanwhile, also while the store is away; one older than twice the TTL is not given,
     and one that nobody uses is dropped at that age.
     """
 
@@ -104,6 +107,8 @@ class Directory:
         self._hits = self._misses = self._stale = 0
         self.swept = 0
         """Bytes that were let go of for their age, so far."""
+        self._round: list[Kid] = []  # to be looked at still
+        self._looked = clock()
         self._lock = threading.Lock()
         self._flights: Flights[Kid, Entry] = Flights(database, self._read, lambda: horizon.count)
         self._refresher: Refresher[Kid] = Refresher(database, self._renew, "cached keys", clock)
@@ -119,6 +124,7 @@ class Directory:
         if entry.seen < self._horizon.floor:
             self._raise(entry)
         self._hits += 1
+        entry.used = True
         try:  # noqa: SIM105 - it costs more than all the rest
             self._entries.move_to_end(entry.kid)
         except KeyError:
@@ -160,13 +166,17 @@ class Directory:
 
     def tend(self) -> Counts:
         """For once or twice a second: drop what nobody has used for long, and go on with what is to be refreshed."""
-        oldest = self._clock() - 2 * self._ttl
+        now = self._clock()
+        oldest = now - 2 * self._ttl
         with self._lock:
             for _ in range(_SWEPT):
                 entry = next(iter(self._entries.values()), None)
                 if entry is None or entry.read_at >= oldest:
                     break
                 self._expire(entry)
+            due = self._due(now)
+        for entry in due:
+            self._refresher.note(entry.kid, entry.read_at)
         self._refresher.drive()
         return self.counts()
 
@@ -208,6 +218,21 @@ class Directory:
         self._refresher.want(entry.kid, entry.read_at)
         return True
 
+    def _due(self, now: float) -> list[Entry]:
+        """Of the next part of all entries those that were used since they were read, longer ago than the TTL.
+
+        Whoever finds one of that age has it refreshed too. But a key that is asked for less often must not be near its
+        end either when the store goes away.
+        """
+        share = 1 + int(len(self._entries) * (now - self._looked) / (_ROUND * self._ttl))
+        self._looked = now
+        if not self._round:
+            self._round = list(self._entries)
+        part = self._round[-share:]
+        del self._round[-share:]
+        entries = (self._entries.get(kid) for kid in part)
+        return [entry for entry in entries if entry is not None and entry.used and now - entry.read_at > self._ttl]
+
     def _raise(self, entry: Entry) -> None:
         """Whoever is still in place has outlived every change that was heard of, so it knows of them."""
         with self._lock:
@@ -223,6 +248,7 @@ class Directory:
             if known.says_as(entry):
                 known.seen = max(known.seen, entry.seen)
                 known.read_at = max(known.read_at, entry.read_at)
+                known.used = False
                 return known
             if known.seen > entry.seen:
                 return entry

@@ -40,6 +40,7 @@ class Entry(msgspec.Struct, eq=False, gc=False):
     :ivar newest: whether this was the key's newest version when it was read.
     :ivar seen: the number of the last change that it can know of.
     :ivar read_at: when it was last read from the store, in seconds of CLOCK_BOOTTIME.
+    :ivar used: whether it was found in memory since then.
     """
 
     kid: Kid
@@ -51,6 +52,7 @@ class Entry(msgspec.Struct, eq=False, gc=False):
     newest: bool
     seen: int
     read_at: float
+    used: bool = False
     _text: str | None = None
 
     @property

@@ -67,11 +67,15 @@ class Refresher(Generic[K]):
         """Reads that have failed so far."""
 
     def want(self, key: K, read_at: float) -> None:
+        """As :meth:`note`, and the next read is begun if it is time."""
+        self.note(key, read_at)
+        self.drive()
+
+    def note(self, key: K, read_at: float) -> None:
         """This entry is used and has become old; ``read_at`` is when it was read."""
         with self._lock:
             self._due.setdefault(key, read_at)
             self._oldest = min(self._oldest, read_at)
-        self.drive()
 
     def drop(self, key: K) -> bool:
         """It is not kept any more; whether it was to be refreshed."""
