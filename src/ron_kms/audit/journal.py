@@ -137,7 +137,8 @@ def _behind(data: bytes, at: int, first: int) -> int:
 
 def _is_plausible(data: bytes, at: int, first: int) -> bool:
     length, start, _, count = _HEAD.unpack_from(data, at)
-    return at + GROUP_HEAD + length <= len(data) and first <= start <= first + len(data) and 0 < count <= length
+    fits: bool = at + GROUP_HEAD + length <= len(data)
+    return fits and first <= start <= first + len(data) and 0 < count <= length
 
 
 def cut_off(folder: Path) -> None:

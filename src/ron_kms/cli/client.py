@@ -7,6 +7,7 @@ import json
 import ssl
 import time
 from collections.abc import Mapping
+from http import HTTPStatus
 from pathlib import Path
 from typing import Any, NamedTuple, Self
 from urllib.parse import quote, urlencode, urlsplit
@@ -142,7 +143,9 @@ class Client:
             try:
                 self._connection.request(method, _BASE + path, content, sent)
                 response = self._connection.getresponse()
-                text = response.read() if limit is None else response.read(limit + 1)
+                # An error is told in full.
+                most = limit + 1 if limit is not None and response.status == HTTPStatus.OK else None
+                text = response.read(most)
                 if not response.isclosed():
                     self._connection.close()
             except ssl.SSLError as error:
