@@ -131,6 +131,9 @@ class Body:
                         raise TooLarge(f"the body is larger than {limit} bytes")
                     if chunk:
                         chunks.append(chunk)
+                    # Some servers say that it has ended when they are asked once more; the length has said so before.
+                    if self._received == announced:
+                        self.complete = True
         except TimeoutError:
             self.complete = True
             raise BadRequest(
