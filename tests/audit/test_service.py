@@ -13,7 +13,7 @@ import pytest
 from blake3 import blake3
 
 from tests.audit.test_cli import run
-from tests.server.service import Service, create, serving
+from tests.server.service import Service, create, serving, until
 
 DIGESTS = [blake3(f"item {number}".encode()).digest() for number in range(40)]
 
@@ -33,6 +33,11 @@ class Done:
             client.post(f"/keys/{self.kid.partition('#')[0]}/rotate", json={}).raise_for_status()
         self.mine = [digest for number, digest in enumerate(DIGESTS) if number % 4]
         self.while_running = run("verify", service.data_dir)
+        self.remote = ("--url", service.endpoints["http"], "--token-file", service.data_dir / "admin.token")
+        assert until(lambda: "  rotate  " in run("show", *self.remote)[1])  # it is in a checkpoint
+        self.over_http = run("verify", *self.remote, "--json")
+        self.keys_over_http = run("keys", *self.remote)[1]
+        self.proof_over_http = run("prove", *self.remote, "--index", "2")[1]
         assert service.stop() == 0
         self.copy = folder / "copy"
         shutil.copytree(service.data_dir / "audit", self.copy)
@@ -61,6 +66,18 @@ def test_its_logs_are_whole(done: Done) -> None:
     assert code == 0
     assert "WRONG" not in out
     assert "wait in the journal" not in out  # its last act was a checkpoint of all that there was
+
+
+def test_a_service_gives_its_logs_to_whoever_is_to_check_them(done: Done, tmp_path: Path) -> None:
+    code, out, err = done.over_http
+    assert (code, err) == (0, "")
+    told = json.loads(out)
+    assert (told["whole"], told["waiting"]) == (True, None)
+    assert told["records"] == len(shown(done))
+    assert done.keys_over_http == run("keys", done.copy)[1]
+    (tmp_path / "keys").write_text(done.keys_over_http)
+    (tmp_path / "proof").write_text(done.proof_over_http)
+    assert run("check-proof", tmp_path / "proof", "--keys", tmp_path / "keys")[0] == 0
 
 
 def test_all_that_it_did_is_in_them(done: Done) -> None:
