@@ -12,9 +12,11 @@ from blake3 import blake3
 from ron_kms.audit.journal import read_segments
 from ron_kms.audit.record import Record, decode
 from ron_kms.audit.tree import merkle_root
+from ron_kms.capabilities.caveats import ALL_SCOPES
 from ron_kms.errors import BadRequest, KeyDisabled, NotFound, StoreUnavailable
-from ron_kms.model import Kid, new_uuid
+from ron_kms.model import Caller, Kid, new_uuid
 from ron_kms.service.local import LocalKms
+from tests.service.place import act
 
 DIGEST = blake3(b"payload").digest()
 
@@ -93,6 +95,28 @@ def test_changes(log: Log) -> None:
     kms.set_policy("acme", phase=2)
     made = log.one()
     assert (made.operation, made.tenant, made.kid, made.reason) == ("put-policy", "acme", None, "phase 2, 100 percent")
+
+
+def test_tokens_and_their_roots(log: Log) -> None:
+    by = Caller(new_uuid(), ALL_SCOPES)
+    roots = [act(log.kms, by, "rotate-token-root").id for _ in range(2)]
+    told = [(made.operation, made.tenant, made.reason, made.actor) for made in log.new()]
+    assert told == [("rotate-token-root", None, root, by.token_id) for root in roots]
+    parent = act(log.kms, by, "mint-token", scopes=["kms:admin"], tenant="acme").id
+    act(log.kms, Caller(parent, ALL_SCOPES, "acme"), "mint-token", scopes=["kms:sign"])
+    assert [(made.operation, made.tenant, made.actor) for made in log.new()] == [
+        ("mint-token", "acme", by.token_id),
+        ("mint-token", "acme", parent),
+    ]
+    act(log.kms, by, "revoke-token", id=parent, descendants=True)
+    made = log.one()
+    assert (made.operation, made.tenant, made.reason) == ("revoke-token", "acme", f"{parent} and 1 more")
+    act(log.kms, by, "revoke-token", id=parent, descendants=True)
+    assert log.new() == []
+    act(log.kms, by, "retire-token-root", id=roots[0])
+    act(log.kms, by, "retire-token-root", id=roots[0])
+    made = log.one()
+    assert (made.operation, made.reason) == ("retire-token-root", roots[0])
 
 
 def test_operations_with_a_key(log: Log) -> None:

@@ -88,16 +88,24 @@ async def retire_root(kms: Kms, context: Context, request: RetireRootRequest) ->
         )
     await kms.require_fresh()
 
-    def write(connection: Connection) -> RootDates:
+    def write(connection: Connection) -> tuple[RootDates, bool]:
         before = list_token_roots(connection, kms.rows)
         if before and before[-1].id == request.id:
             raise Conflict("this is the newest root", hint="Rotate the root of tokens first.")
-        if not any(root.id == request.id for root in before):
+        root = next((root for root in before if root.id == request.id), None)
+        if root is None:
             raise NotFound("there is no such root of tokens")
-        retire_token_root(connection, kms.rows, request.id, datetime.now(UTC))
-        return next(root for root in list_token_roots(connection, kms.rows) if root.id == request.id)
+        if root.retired is not None:
+            return root, False
+        now = datetime.now(UTC)
+        retire_token_root(connection, kms.rows, root.id, now)
+        return root._replace(retired=now), True
 
-    retired = await recorded(kms, context, write, lambda root: Fact("retire-token-root", reason=root.id))
+    def fact(made: tuple[RootDates, bool]) -> Fact | None:
+        root, now = made
+        return Fact("retire-token-root", reason=root.id) if now else None
+
+    retired, _ = await recorded(kms, context, write, fact)
     await kms.wait(kms.watcher.look_soon())
     return TokenRootAnswer(id=retired.id, created=retired.created, retired=retired.retired or UNSET)
 

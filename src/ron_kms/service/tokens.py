@@ -179,7 +179,7 @@ async def revoke_token(kms: Kms, context: Context, request: RevokeRequest) -> Re
         raise _no_such_token()
     await kms.require_fresh()
 
-    def write(connection: Connection) -> RevokeAnswer:
+    def write(connection: Connection) -> tuple[RevokeAnswer, str]:
         now = datetime.now(UTC)
         first = find_minted(connection, kms.rows, token_id)
         if reach and (first is None or first.reach[: len(reach)] != reach):
@@ -199,12 +199,14 @@ async def revoke_token(kms: Kms, context: Context, request: RevokeRequest) -> Re
         for of, entered in by_tenant.items():
             revoke(connection, kms.rows, of, entered)
         since = known[token_id].revoked if token_id in known else now
-        return RevokeAnswer(id=token_id, revoked=since, count=len(wanted) - len(known))
+        return RevokeAnswer(id=token_id, revoked=since, count=len(wanted) - len(known)), tenant
 
-    def fact(answer: RevokeAnswer) -> Fact | None:
-        return Fact("revoke-token", reach[0] if reach else None, reason=token_id) if answer.count else None
+    def fact(made: tuple[RevokeAnswer, str]) -> Fact | None:
+        count, tenant = made[0].count, made[1] or None
+        more = f" and {count - 1} more" if count > 1 else ""
+        return Fact("revoke-token", tenant, reason=f"{token_id}{more}") if count else None
 
-    answer = await recorded(kms, context, write, fact)
+    answer, _ = await recorded(kms, context, write, fact)
     await kms.wait(kms.watcher.look_soon())
     return answer
 
