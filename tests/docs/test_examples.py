@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -39,7 +41,9 @@ def paste(service: Service, commands: str) -> str:
 
 
 def runs(block: Block) -> bool:
-    return block.language == "python" or (block.language == "sh" and "curl" in block.code)
+    return block.language == "python" or (
+        block.language == "sh" and ("curl" in block.code or "ron-kms token" in block.code)
+    )
 
 
 @pytest.mark.parametrize("page", [page for page in PAGES if any(map(runs, blocks(page)))], ids=name)
@@ -50,6 +54,8 @@ def test_examples(page: Path, service: Service, monkeypatch: pytest.MonkeyPatch)
     assert '"ok":true' in answers[2]
     monkeypatch.setenv("KEY", answers[0])
     monkeypatch.setenv("SIGNED", answers[1])
+    monkeypatch.setenv("KMS_DATA_DIR", str(service.data_dir))
+    monkeypatch.setenv("PATH", str(Path(sys.executable).parent), prepend=os.pathsep)
     monkeypatch.chdir(service.data_dir.parent)
     names: dict[str, Any] = {"__name__": "__example__"}
     for block in filter(runs, blocks(page)):

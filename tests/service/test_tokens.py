@@ -13,6 +13,7 @@ from ron_kms.capabilities import caveats, tokens
 from ron_kms.capabilities.caveats import ALL_SCOPES
 from ron_kms.errors import BadRequest, Conflict, KmsError, NoCapability, NotFound, Unauthenticated
 from ron_kms.model import Caller, new_uuid
+from ron_kms.service import tokens as service_tokens
 from ron_kms.service.local import LocalKms
 from ron_kms.service.tokens import LIFETIME, MintAnswer
 from tests.service.place import Place, act
@@ -193,6 +194,15 @@ def test_revoked_with_what_was_minted_with_it_only_where_that_is_asked_for(kms: 
     assert [refused(kms, one.token) for one in made] == [True, False, False, False]
     assert act(kms, OWNER, "revoke-token", id=parent.id, descendants=True).count == 2
     assert [refused(kms, one.token) for one in made] == [True, True, True, False]
+
+
+def test_many_are_revoked_in_several_calls(kms: LocalKms, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(service_tokens, "REVOKED_MAX", 3)
+    parent = mint(kms, scopes=["kms:admin", "kms:sign"])
+    children = [mint(kms, check(kms, parent.token)) for _ in range(5)]
+    done = [act(kms, OWNER, "revoke-token", id=parent.id, descendants=True) for _ in range(3)]
+    assert [(one.count, one.more) for one in done] == [(3, True), (3, False), (0, False)]
+    assert all(refused(kms, one.token) for one in (parent, *children))
 
 
 def test_nobody_governs_more_than_it_covers(kms: LocalKms) -> None:

@@ -122,7 +122,7 @@ class TokenChecker:
     May be used by several threads.
 
     :param root_keys: by their ids; released by their owner, not here.
-    :param cache_size: how many tokens are remembered, at about 1 KiB each. A revocation takes about 220 bytes.
+    :param cache_size: how many tokens are remembered, at about 1 KiB each. A revocation takes about 150 bytes.
     """
 
     __slots__ = ("_cache_size", "_revoked", "_roots", "_tidy_at")

