@@ -51,6 +51,8 @@ REACHES: dict[str, Reaches] = {
     "mint-token": "purpose",
     "list-tokens": "tokens",
     "revoke-token": "token",
+    "list-audit-logs": "everything",
+    "get-audit-log": "everything",
     "list-token-roots": "everything",
     "rotate-token-root": "everything",
     "retire-token-root": "everything",

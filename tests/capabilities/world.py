@@ -153,6 +153,10 @@ class World:
                 return Asked("POST", "token-roots")
             case "retire-token-root":
                 return Asked("DELETE", f"token-roots/{self.old_root}")
+            case "list-audit-logs":
+                return Asked("GET", "audit")
+            case "get-audit-log":
+                return Asked("GET", f"audit/{self.kms._kms.audit.log.origin}/keys")  # type: ignore[union-attr]
         raise LookupError(name)
 
     def _item(self, verb: str) -> tuple[Kid, dict[str, Any]]:
@@ -180,6 +184,8 @@ class World:
 
 def outcome(asked: Asked, answer: Answer) -> str:
     """``yes``, the code of the refusal, or ``absent`` where a list leaves out what is asked for."""
+    if answer.headers["content-type"] != "application/json":
+        return "yes"
     data = answer.data
     if answer.status >= 400:
         code: str = data["error"]["code"]
