@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 
 from tests.docs.pages import PAGES, ROOT, Block, blocks, name, needs_pages
-from tests.server.service import Service, serving
+from tests.server.service import Service, serving, until
 
 pytestmark = [needs_pages, pytest.mark.skipif(shutil.which("curl") is None, reason="the examples use curl")]
 
@@ -49,6 +49,7 @@ def runs(block: Block) -> bool:
 @pytest.mark.parametrize("page", [page for page in PAGES if any(map(runs, blocks(page)))], ids=name)
 def test_examples(page: Path, service: Service, monkeypatch: pytest.MonkeyPatch) -> None:
     # What the README asks for: the three printed commands were run, and their answers are in the environment.
+    assert until(lambda: "/verify; echo" in service.out.read_text()), "printed once it is ready"
     printed = service.out.read_text()
     answers = paste(service, printed[printed.index("KEY=$") :]).splitlines()
     assert '"ok":true' in answers[2]
