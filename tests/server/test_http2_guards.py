@@ -160,6 +160,22 @@ def test_a_reader_of_the_socket_that_stops_is_cut_off() -> None:
         assert until(lambda: edge.probe.running == 0)
 
 
+def test_who_does_not_read_is_not_answered_for_ever() -> None:
+    """Answers are whole as far as HTTP/2 goes, so their streams are free again: only the socket is full."""
+    with serving(Limits(response_seconds=60.0)) as edge, Client(edge.port, acknowledge=False) as client:
+        client.sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+        client.h2.update_settings({h2.settings.SettingCodes.INITIAL_WINDOW_SIZE: 2**31 - 1})
+        client.h2.increment_flow_control_window(2**31 - 1 - 65_535)
+        for asked in range(0, 1024, 16):
+            if not until(lambda: edge.probe.started == asked, 1.0):  # noqa: B023 - called at once
+                break
+            for _ in range(16):
+                client.request("/big/100000", flush=False)
+            client.flush()
+        # Those whose answers the buffers of the sockets have taken, and one flight of requests.
+        assert edge.probe.started < 256
+
+
 def test_a_stream_reset_while_its_answer_waits_for_a_window_leaves_nothing_behind() -> None:
     with serving() as edge, Client(edge.port, acknowledge=False) as client:
         stream = client.request("/big/200000")

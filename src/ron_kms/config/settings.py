@@ -80,6 +80,17 @@ class Settings(Where, frozen=True, kw_only=True):
         Knob(Section.CONNECTIONS, seconds(0.1, 3600), "A client must have taken its answer within this.", reloads=True),
     ] = 30.0
 
+    body_memory: Annotated[
+        int,
+        Knob(
+            Section.CONNECTIONS,
+            whole(32 << 20, 1 << 40),
+            "Bytes that the bodies of requests and answers may take in a worker's memory; who has its part of them is"
+            " answered 429.",
+            reloads=True,
+        ),
+    ] = 64 << 20
+
     max_inflight_sign: Annotated[
         int,
         Knob(

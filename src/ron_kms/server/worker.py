@@ -146,6 +146,7 @@ class _Worker:
                 rates=Rates(rate_limits(settings), workers=settings.workers),
                 metrics=metrics,
                 body_seconds=settings.request_seconds,
+                body_memory=settings.body_memory,
             )
             server = make_server(tracing.app(app), settings)
             self._take_reloads(kms, app, server)
@@ -188,6 +189,9 @@ class _Worker:
         def rates(settings: Settings) -> Apply:
             return partial(app.rates.apply, rate_limits(settings))
 
+        def memory(settings: Settings) -> Apply:
+            return partial(setattr, app.memory, "limit", settings.body_memory)
+
         def cache(settings: Settings) -> Apply:
             return partial(kms.use_cache, bounds_of(settings))
 
@@ -200,6 +204,7 @@ class _Worker:
             caps,
         )
         self._reloads.on("tenant_rate max_rate", rates)
+        self._reloads.on("body_memory", memory)
         self._reloads.on("", server.renewal)
         self._reloads.on("drain_seconds")
         self._reloads.complete()

@@ -16,6 +16,7 @@ from ron_kms.api.http.body import MAX_BYTES, Receive
 from ron_kms.api.http.call import Call, Checker, Edge
 from ron_kms.api.http.docs import document, page
 from ron_kms.api.http.exchange import Scope, Send
+from ron_kms.api.http.memory import DEFAULT, Memory
 from ron_kms.api.http.openapi import describe
 from ron_kms.engine.gate import Gate, Limits
 from ron_kms.engine.rates import RateLimits, Rates
@@ -36,6 +37,7 @@ def create_app(
     lifespan: Lifespan[Any] | None = None,
     body_bytes: int = MAX_BYTES,
     body_seconds: float = 10.0,
+    body_memory: int = DEFAULT,
 ) -> App:
     """The application for a table of operations.
 
@@ -47,6 +49,7 @@ def create_app(
     :param lifespan: runs at the worker's start and stop, as Starlette defines it.
     :param body_bytes: the most bytes of a body on the wire.
     :param body_seconds: how long a body may take to arrive.
+    :param body_memory: bytes that all bodies together may take, of requests and answers.
     """
     edge = Edge(
         kms,
@@ -54,6 +57,7 @@ def create_app(
         gate or Gate(Limits(), kms.queue),
         rates or Rates(RateLimits()),
         metrics or Metrics(),
+        memory=Memory(body_memory),
         body_bytes=body_bytes,
         body_seconds=body_seconds,
     )
@@ -88,6 +92,7 @@ class App(Router):
         self._edge = edge
         self.traffic = edge.traffic
         self.deadlines = edge.deadlines
+        self.memory = edge.memory
         self.gate = edge.gate
         self.rates = edge.rates
         paths: dict[str, dict[str, ASGIApp]] = {}

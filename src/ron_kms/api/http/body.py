@@ -1,4 +1,4 @@
-"""Request bodies: bounded in bytes on the wire, in bytes unpacked and in time.
+"""Request bodies: bounded in bytes on the wire, in bytes unpacked, in time, and in sum over all requests.
 
 A body is read whole or, when its request is refused before it was read, drained: an HTTP/2 client that gets its answer
 while it still sends would have its frames arrive at a closed stream, which some servers take for a broken connection.
@@ -13,6 +13,7 @@ from collections.abc import Awaitable, Callable, MutableMapping
 from types import TracebackType
 from typing import Any, Final
 
+from ron_kms.api.http.memory import SMALL, Share
 from ron_kms.errors import BadRequest, TooLarge
 
 Receive = Callable[[], Awaitable[MutableMapping[str, Any]]]
@@ -25,6 +26,9 @@ MAX_RATIO: Final = 10
 
 DRAIN_BYTES: Final = 2 * MAX_BYTES
 """Bytes that are read and thrown away before a refusal, in the hope that the body ends there."""
+
+MOST_WAITS: Final = 2048
+"""While so many bodies are waited for, refusals wait for none."""
 
 _STEP: Final = 1 << 18
 """Bytes unpacked in one turn of the event loop (about a millisecond)."""
@@ -51,6 +55,11 @@ class Deadlines:
         self._waiting: dict[asyncio.Task[Any], float] = {}
         self._late: set[asyncio.Task[Any]] = set()
         self._sweeping = False
+
+    @property
+    def crowded(self) -> bool:
+        """Whether so many wait that nobody should who need not."""
+        return len(self._waiting) >= MOST_WAITS
 
     def __enter__(self) -> None:
         loop = asyncio.get_running_loop()
@@ -93,14 +102,16 @@ class Body:
 
     :param receive: the ASGI callable.
     :ivar complete: nothing more of it is to be read: it ended, or it was given up.
+    :ivar share: counts what has come, but for a small beginning.
     """
 
-    __slots__ = ("_receive", "_received", "complete")
+    __slots__ = ("_receive", "_received", "complete", "share")
 
     def __init__(self, receive: Receive) -> None:
         self._receive = receive
         self._received = 0
         self.complete = False
+        self.share: Share | None = None
 
     def _taken(self, message: MutableMapping[str, Any]) -> bytes:
         if message["type"] != "http.request":
@@ -117,6 +128,7 @@ class Body:
 
         :param announced: the Content-Length, where there is one.
         :raises TooLarge: more than ``limit`` bytes, announced or real.
+        :raises Backpressure: the share has no room for more.
         :raises BadRequest: it did not arrive in time.
         :raises ClientGone: the client left.
         """
@@ -130,6 +142,8 @@ class Body:
                     if self._received > limit:
                         raise TooLarge(f"the body is larger than {limit} bytes")
                     if chunk:
+                        if self.share is not None and (chunks or len(chunk) > SMALL):
+                            self.share.take(len(chunk))
                         chunks.append(chunk)
                     # Some servers say that it has ended when they are asked once more; the length has said so before.
                     if self._received == announced:
@@ -146,6 +160,8 @@ class Body:
 
         :raises ClientGone: the client left.
         """
+        if not self.complete and deadlines.crowded:
+            return
         try:
             with deadlines:
                 while not self.complete and self._received <= limit:
@@ -154,9 +170,11 @@ class Body:
             pass
 
 
-async def unpack(packed: bytes, ratio: int = MAX_RATIO) -> bytes:
+async def unpack(packed: bytes, ratio: int = MAX_RATIO, share: Share | None = None) -> bytes:
     """The content of one gzip member (RFC 1952), without blocking the loop for more than one step of it.
 
+    :param share: counts it.
+    :raises Backpressure: the share has no room for more.
     :raises TooLarge: it unpacks to more than ``ratio`` times its size; nothing beyond that is ever unpacked.
     :raises BadRequest: it is not one whole gzip member with nothing after it.
     """
@@ -177,6 +195,8 @@ async def unpack(packed: bytes, ratio: int = MAX_RATIO) -> bytes:
                     f"the gzip body unpacks to more than {ratio} times its size",
                     hint="Split the request, or send it without Content-Encoding.",
                 )
+            if share is not None:
+                share.take(len(chunk))
             chunks.append(chunk)
             if rest:
                 await asyncio.sleep(0)

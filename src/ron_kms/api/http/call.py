@@ -17,6 +17,7 @@ from ron_kms.api.http.errors import Reporter
 from ron_kms.api.http.exchange import Exchange, Header, Scope, Send
 from ron_kms.api.http.headers import bearer, body_headers, entity_tag, if_match, unchanged
 from ron_kms.api.http.journal import Journal
+from ron_kms.api.http.memory import SMALL, Memory, Share
 from ron_kms.api.http.traffic import Traffic
 from ron_kms.engine.gate import Gate
 from ron_kms.engine.rates import Rates
@@ -52,6 +53,7 @@ class Edge:
         rates: Rates,
         metrics: Metrics,
         *,
+        memory: Memory,
         body_bytes: int,
         body_seconds: float,
     ) -> None:
@@ -60,6 +62,7 @@ class Edge:
         self.gate = gate
         self.rates = rates
         self.metrics = metrics
+        self.memory = memory
         self.body_bytes = body_bytes
         self.deadlines = Deadlines(body_seconds)
         self.traffic = Traffic()
@@ -130,7 +133,12 @@ class Call:
                 await exchange.answer_error(refusal)
             else:
                 self._count(exchange, None, time.perf_counter() - started)
-                await self._answer(exchange, response, content)
+                share = exchange.body.share
+                if share is None or len(content) <= SMALL:
+                    await self._answer(exchange, response, content)
+                else:
+                    with share.holding(len(content)):
+                        await self._answer(exchange, response, content)
         except ClientGone:
             edge.metrics.refused("disconnect")
         finally:
@@ -145,7 +153,9 @@ class Call:
         caller = edge.checker.check(bearer(exchange.headers), operation.scope, time.time())
         context = exchange.context = Context(caller, exchange.id)
         party = self._lane.enter(caller, large=self._is_batch)
+        share = exchange.body.share = Share(edge.memory, party)
         try:
+            edge.memory.check(party)
             edge.rates.charge(caller, 1, now)
             if operation.if_match:
                 context.if_match = if_match(exchange.headers)
@@ -158,6 +168,7 @@ class Call:
                 await edge.kms.queue.turn()
             return response, self._encode[exchange.format](response)
         finally:
+            share.give_back()
             self._lane.leave(party)
 
     async def _request(self, exchange: Exchange) -> Any:
@@ -177,7 +188,7 @@ class Call:
         headers = body_headers(exchange.headers)
         content = await body.read(headers.length, edge.deadlines, edge.body_bytes)
         if headers.gzip:
-            content = await unpack(content)
+            content = await unpack(content, share=body.share)
         if len(content) > _LARGE:
             await edge.kms.queue.turn()
         return self._decoder.body(headers.format, content, path)

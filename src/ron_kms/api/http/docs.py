@@ -11,8 +11,10 @@ import msgspec
 
 from ron_kms.api.http.body import Body, ClientGone, Receive
 from ron_kms.api.http.call import Edge
-from ron_kms.api.http.exchange import Scope, Send
+from ron_kms.api.http.exchange import Exchange, Scope, Send
 from ron_kms.api.http.headers import gather, request_id
+from ron_kms.api.http.memory import ANYONE, Share
+from ron_kms.errors import Backpressure
 
 
 class Static:
@@ -31,6 +33,7 @@ class Static:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         self._edge.traffic.enter()
+        share = Share(self._edge.memory, ANYONE)
         try:
             await Body(receive).drain(self._edge.deadlines)
             corr_id = (b"x-corr-id", request_id(gather(scope["headers"])).encode("ascii"))
@@ -39,11 +42,17 @@ class Static:
                 await send({"type": "http.response.body", "body": b""})
                 return
             length = (b"content-length", b"%d" % len(self._content))
+            share.take(len(self._content))
             await send({"type": "http.response.start", "status": 200, "headers": [*self._headers, corr_id, length]})
             await send({"type": "http.response.body", "body": b"" if scope["method"] == "HEAD" else self._content})
+        except Backpressure as error:
+            self._edge.metrics.refused(error.code)
+            self._edge.metrics.reject(error.limit)
+            await Exchange(scope, receive, send).answer_error(error)
         except ClientGone:
             pass
         finally:
+            share.give_back()
             self._edge.traffic.leave()
 
     def _is_known(self, headers: list[tuple[bytes, bytes]]) -> bool:

@@ -89,6 +89,9 @@ class GuardedConnection(TCPServer):
     async def _read_data(self) -> None:
         while True:
             try:
+                # Who does not take its answers asks for no more: an answered HTTP/2 stream is one less, so their number
+                # alone bounds nothing.
+                await self.writer.drain()
                 data = await self.reader.read(READ_BYTES)
             except OSError:
                 data = b""
