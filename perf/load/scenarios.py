@@ -128,14 +128,14 @@ def _burst(service: Service, load: Load) -> Plan:
     )
 
 
-def _isolation(share: float) -> Maker:
-    """Two tenants whose rates are as this share to the rest; the rate is meant to be more than the service can do."""
+def _isolation(top: tuple[int, int], low: tuple[int, int]) -> Maker:
+    """Two tenants without a pause: how many connections each has, and how many requests under way on each of them."""
 
     def plan(service: Service, load: Load) -> Plan:
         streams = []
-        for name, part in (("a", share), ("b", 1 - share)):
+        for name, (connections, depth) in (("top", top), ("low", low)):
             requests = sign_requests(service, service.tenant(name), load.suite or SIGN_SUITE)
-            streams.append(Stream(name, requests, load.rate * part, load.connections, load.depth))
+            streams.append(Stream(name, requests, None, connections, depth))
         return Plan(streams)
 
     return plan
@@ -158,8 +158,8 @@ SCENARIOS: Mapping[str, tuple[Maker, str]] = {
     "wrap-paced": (_one(wrap_requests, paced=True, suite=WRAP_SUITE), "wraps and unwraps at a rate"),
     "steady": (_steady, "70 % sign, 20 % verify, 10 % wrap and unwrap at a rate"),
     "burst": (_burst, "signs at a rate, ten times as many in the middle third"),
-    "isolation-80": (_isolation(0.8), "two tenants, 80 and 20 % of a rate"),
-    "isolation-99": (_isolation(0.99), "two tenants, 99 and 1 % of a rate"),
+    "isolation-80": (_isolation((8, 8), (2, 8)), "two tenants with 64 and 16 requests under way, closed loop"),
+    "isolation-99": (_isolation((11, 9), (1, 1)), "two tenants with 99 requests under way and 1, closed loop"),
     "flood": (_flood, "one tenant's batches of 1,024 ML-DSA signatures against another's single signs at a rate"),
 }
 

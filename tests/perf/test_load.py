@@ -99,11 +99,11 @@ def test_percentiles() -> None:
 
 def test_the_command_writes_figures(tmp_path: Path) -> None:
     out = tmp_path / "figures.json"
-    command = [sys.executable, "-m", "perf.load", "isolation-80", "--seconds", "0.5", "--rate", "100", "--json", out]
+    command = [sys.executable, "-m", "perf.load", "isolation-80", "--seconds", "0.5", "--json", out]
     done = subprocess.run(command, capture_output=True, text=True, timeout=90, check=False)
     assert done.returncode == 0, done.stderr
     figures = json.loads(out.read_text())
     assert figures["schema"] == "ron-kms/perf/load/1"
-    assert set(figures["streams"]) == {"a", "b"}
-    assert figures["streams"]["a"]["statuses"] == {"200": pytest.approx(40, abs=35)}
+    assert set(figures["streams"]) == {"top", "low"}
+    assert figures["streams"]["low"]["statuses"]["200"] > 0
     assert "generator" in done.stdout
