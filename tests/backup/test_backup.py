@@ -186,7 +186,7 @@ def test_the_command_while_the_service_runs(tmp_path: Path) -> None:
     with serving(data_dir, workers="1") as service, service.client() as client:
         kid = create(client)
         signed = client.post("/sign", json={"kid": kid, "digest": DIGEST}).json()
-        assert f"backed up to {target}: 2 changes" in done(data_dir, "backup", "--to", str(target))
+        assert f"backed up to {target}: 3 changes" in done(data_dir, "backup", "--to", str(target))
         assert "is there already" in refused(data_dir, "backup", "--to", str(target))
         token = service.token
     other = tmp_path / "other"

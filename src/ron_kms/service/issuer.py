@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from datetime import datetime
 from typing import NamedTuple
 
@@ -28,13 +29,11 @@ class _Signing(NamedTuple):
 class Issuer:
     """The token roots and revocations as they are in the store, and the checker that knows them.
 
-    :ivar sealing: the key under which roots are sealed.
     :raises StoreCorrupt: a row was edited or taken out.
     """
 
     def __init__(self, store: Store, watcher: Watcher) -> None:
         self._store = store
-        self.sealing = store.keys.derive("token-roots")
         self._roots: list[TokenRoot] = []
         self._signing: _Signing | None = None
         self.checker = TokenChecker({})
@@ -70,10 +69,20 @@ class Issuer:
         )
         return token, signing.id
 
+    @contextmanager
+    def sealing(self) -> Iterator[SecretKey]:
+        """The key under which roots are sealed, for as long as it is needed."""
+        key = self._store.keys.derive("token-roots")
+        try:
+            yield key
+        finally:
+            key.release()
+
     def _reload(self, _: Sequence[Change]) -> None:
         # The keys before are only let go of: a check under way holds the one it works with, and the last wipes it.
-        rows, sealing = self._store.rows, self.sealing
-        self._roots = self._store.database.read(lambda connection: load_token_roots(connection, rows, sealing)).result()
+        store = self._store
+        with self.sealing() as sealing:
+            self._roots = store.database.read(lambda it: load_token_roots(it, store.rows, sealing)).result()
         live = {root.id: root.key for root in self._roots if root.retired is None}
         self._signing = _Signing(*list(live.items())[-1]) if live else None
         self.checker.replace_roots(live)
@@ -91,4 +100,3 @@ class Issuer:
         """Wipe the root keys."""
         for root in self._roots:
             root.key.release()
-        self.sealing.release()

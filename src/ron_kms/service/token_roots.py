@@ -66,7 +66,8 @@ async def rotate_root(kms: Kms, context: Context, request: RotateRootRequest) ->
     fresh = TokenRoot(new_uuid(), SecretKey.generate(), datetime.now(UTC), None)
 
     def write(connection: Connection) -> None:
-        insert_token_root(connection, kms.rows, kms.issuer.sealing, fresh)
+        with kms.issuer.sealing() as sealing:
+            insert_token_root(connection, kms.rows, sealing, fresh)
 
     try:
         await recorded(kms, context, write, lambda _: Fact("rotate-token-root", reason=fresh.id))
