@@ -13,12 +13,13 @@ from pathlib import Path
 from typing import Any, Self
 
 from ron_kms.crypto.suites import SUITES
+from ron_kms.errors import codes
 from tests.counts import SERVER
 from tests.e2e.quiet import told
 from tests.e2e.wire import Client
 
-NAMES = set(SUITES)
-"""Long words that logs may have."""
+NAMES = {*SUITES, *codes()}
+"""Long words that logs may have, and the OpenAPI document too."""
 
 COMMAND = [str(Path(sys.executable).with_name("ron-kms")), "serve"]
 
