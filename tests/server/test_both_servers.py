@@ -14,10 +14,12 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import h2.exceptions
+import h2.settings
 import httpx
 import msgspec
 import psutil
 import pytest
+from h2.errors import ErrorCodes
 
 from ron_kms.config import load
 from ron_kms.errors import ConfigurationError
@@ -34,7 +36,8 @@ STREAMS = 128
 @pytest.fixture(scope="module", params=SERVERS)
 def service(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Service]:
     folder = tmp_path_factory.mktemp(request.param) / "data"
-    with serving(folder, workers="1", server=request.param, idle_seconds="1", request_seconds="1") as service:
+    limits = {"idle_seconds": "1", "request_seconds": "1", "response_seconds": "1"}
+    with serving(folder, workers="1", server=request.param, **limits) as service:
         yield service
 
 
@@ -132,9 +135,15 @@ def test_a_long_head_is_refused(service: Service) -> None:
 def test_streams_are_bounded(service: Service) -> None:
     with Client(_port(service)) as client:
         client.read()
-        assert client.h2.remote_settings.max_concurrent_streams == STREAMS
-        assert client.alive() is False or client.answers
-        assert (client.h2.remote_settings.max_header_list_size or 0) <= 16 * 1024
+        settings = client.h2.remote_settings
+        assert (settings.max_concurrent_streams, settings.max_header_list_size) == (STREAMS, 16 * 1024)
+        # A client that does not care: what is too much is refused alone, and may be tried again (RFC 9113, 8.7).
+        client.h2.remote_settings = h2.settings.Settings(client=False)
+        streams = [client.request("/v1/kms/sign", b"{", end=False, flush=False) for _ in range(STREAMS + 20)]
+        client.flush()
+        refused = [client.answer(stream)[3] for stream in streams[STREAMS:]]
+        assert refused == [ErrorCodes.REFUSED_STREAM] * 20
+        assert all(client.answers.get(stream, [None])[0] in {None, 401} for stream in streams[:STREAMS])
 
 
 def test_connections_are_counted(service: Service) -> None:
@@ -172,7 +181,7 @@ def test_a_stop_under_load_loses_no_answer(tmp_path: Path, server: str) -> None:
                 outcomes.append("closed" if stopping.is_set() else "lost")
                 return
 
-    with serving(tmp_path / "data", workers="2", server=server) as service:
+    with serving(tmp_path / "data", workers=str(count(1, 2)), server=server) as service:
         with service.client() as client:
             kid = create(client, suite="ed25519")
         threads = [threading.Thread(target=work, args=(service, kid, at % 2 == 0)) for at in range(count(4, 16))]
@@ -187,17 +196,6 @@ def test_a_stop_under_load_loses_no_answer(tmp_path: Path, server: str) -> None:
     assert set(outcomes) <= {200, 503, "closed"}
 
 
-def test_a_worker_on_granian_is_replaced_on_its_socket(tmp_path: Path) -> None:
-    with serving(tmp_path / "data", workers="1", server="granian") as service:
-        (before,) = service.workers()
-        psutil.Process(before).kill()
-        # Who connects meanwhile waits for the next worker.
-        with service.client(timeout=20) as client:
-            create(client)
-        assert until(lambda: service.readyz().status_code == 200)
-        assert service.workers() != [before]
-
-
 def _broken(sock: socket.socket) -> bool:
     try:
         sock.sendall(b" ")
@@ -206,17 +204,26 @@ def _broken(sock: socket.socket) -> bool:
     return False
 
 
-def test_a_client_that_does_not_read_is_cut_off(tmp_path: Path) -> None:
-    with serving(tmp_path / "data", workers="1", server="granian", response_seconds="1") as service:
-        with service.client() as client:
-            kid = create(client)
-            body = json.dumps({"kid": kid, "items": [{"digest": DIGEST}] * 1024}).encode()
-        with socket.create_connection(("127.0.0.1", _port(service)), timeout=20) as sock:
-            sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
-            head = f"POST /v1/kms/sign:batch HTTP/1.1\r\nhost: x\r\nauthorization: Bearer {service.token}\r\n"
-            head += f"content-type: application/json\r\ncontent-length: {len(body)}\r\n\r\n"
-            sock.sendall(head.encode() + body)
-            assert until(lambda: _broken(sock), 20)
+def test_a_client_that_does_not_read_is_cut_off(service: Service) -> None:
+    with service.client() as client:
+        kid = create(client)
+    body = json.dumps({"kid": kid, "items": [{"digest": DIGEST}] * 1024}).encode()
+    with socket.create_connection(("127.0.0.1", _port(service)), timeout=20) as sock:
+        sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+        head = f"POST /v1/kms/sign:batch HTTP/1.1\r\nhost: x\r\nauthorization: Bearer {service.token}\r\n"
+        head += f"content-type: application/json\r\ncontent-length: {len(body)}\r\n\r\n"
+        sock.sendall(head.encode() + body)
+        assert until(lambda: _broken(sock), 20)
+
+
+def test_a_killed_worker_is_replaced_on_its_socket(service: Service) -> None:
+    (before,) = service.workers()
+    psutil.Process(before).kill()
+    # Who connects meanwhile waits for the next worker.
+    with service.client(timeout=20) as client:
+        create(client)
+    assert until(lambda: service.readyz().status_code == 200)
+    assert service.workers() != [before]
 
 
 def test_another_version_of_granian_is_refused_at_start(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -15,11 +15,16 @@ from cryptography import x509
 from cryptography.hazmat.primitives.asymmetric import ec
 from OpenSSL import SSL
 
-from ron_kms.config import Address
+from ron_kms.config import Address, load
+from ron_kms.errors import ConfigurationError
+from ron_kms.server.serving import key_exchange
+from ron_kms.server.tls import make_context
 from ron_kms.server.tls_groups import X25519, X25519MLKEM768, offers
 from tests.server.certificates import Authority
+from tests.server.edge import serving as edge_serving
 from tests.server.service import DIGEST, Service, create, serving, until
 
+SECP256R1 = 23
 REFUSED = "the settings were not reloaded: those before stay in force"
 
 
@@ -77,6 +82,7 @@ def test_other_certificates_for_new_connections(tmp_path: Path, server: str) -> 
         with service.client(verify=_trust(authority, mine)) as client:
             kid = create(client)
             assert _served(service) == "first"
+            _key_exchange_is_told_as_it_is(service, mine)
 
             _put(authority.issue("second"), place)
             _hang_up(service, "settings reloaded")
@@ -114,25 +120,23 @@ def _tried(client: httpx.Client, kid: str) -> int | None:
         return None
 
 
-@pytest.mark.parametrize("server", ["hypercorn", "granian"])
-def test_the_key_exchange_is_told_as_it_is(tmp_path: Path, server: str) -> None:
-    cert, key = Authority(tmp_path).issue("server")
-    settings = {"tls_cert": str(cert), "tls_key": str(key)}
-    with serving(tmp_path / "data", workers="1", server=server, **settings) as service:
-        told = service.readyz().json()["snapshot"]["tls_pq"]
-        version = httpx.get(f"{service.endpoints['operator']}/version").json()["x25519mlkem768"]
-        assert version == ("in force" if told else "not in force")
-        assert offers(_address(service), X25519)
-        assert offers(_address(service), X25519MLKEM768) is told
-        # A client that has both, and prefers the hybrid one.
-        context = SSL.Context(SSL.TLS_CLIENT_METHOD)
-        with _connected(_address(service)) as sock:
-            connection = SSL.Connection(context, sock)
-            connection.set_connect_state()
-            connection.do_handshake()
-            assert (connection.get_group_name() == "X25519MLKEM768") is told
-        if server == "granian":
-            assert not told, "its rustls is built with ring: say so in docs/operating.md no longer"
+def _key_exchange_is_told_as_it_is(service: Service, mine: tuple[Path, Path]) -> None:
+    told = service.readyz().json()["snapshot"]["tls_pq"]
+    version = httpx.get(f"{service.endpoints['operator']}/version").json()
+    assert version["x25519mlkem768"] == ("in force" if told else "not in force")
+    assert offers(_address(service), X25519)
+    assert offers(_address(service), X25519MLKEM768) is told
+    # A client that has both, and prefers the hybrid one.
+    context = SSL.Context(SSL.TLS_CLIENT_METHOD)
+    context.use_certificate_chain_file(str(mine[0]))
+    context.use_privatekey_file(str(mine[1]))
+    with _connected(_address(service)) as sock:
+        connection = SSL.Connection(context, sock)
+        connection.set_connect_state()
+        connection.do_handshake()
+        assert (connection.get_group_name() == "X25519MLKEM768") is told
+    if version["server"] == "granian":
+        assert not told, "Granian's rustls has it now: docs/operating.md says that it has not"
 
 
 def _connected(address: Address) -> socket.socket:
@@ -178,25 +182,28 @@ def test_whoever_does_not_speak_tls_offers_nothing() -> None:
         thread.join(10)
 
 
-@pytest.mark.parametrize("server", ["hypercorn", "granian"])
-def test_require_starts_where_it_can_be_had_only(tmp_path: Path, server: str) -> None:
+def test_require_starts_where_it_can_be_had_only(tmp_path: Path) -> None:
     cert, key = Authority(tmp_path).issue("server")
     settings = {"tls_cert": str(cert), "tls_key": str(key), "tls_pq": "require"}
-    service = Service(tmp_path / "data", workers="1", server=server, **settings)
-    file = service.data_dir / "endpoints.json"
-    assert until(lambda: service.process.poll() is not None or file.exists(), 30)
-    if service.process.poll() is None:
-        assert service.readyz().json()["snapshot"]["tls_pq"] is True
-        service.stop()
-    else:
-        assert service.process.wait(10) == 1
-        assert "X25519MLKEM768 cannot be had of" in service.err.read_text()
+    service = Service(tmp_path / "data", workers="1", server="granian", **settings)
+    assert until(lambda: service.process.poll() is not None, 30)
+    assert service.process.wait(10) == 1
+    assert "X25519MLKEM768 cannot be had of Granian's rustls" in service.err.read_text()
 
 
-def test_off_leaves_x25519(tmp_path: Path) -> None:
+def test_openssl_has_it_or_not_and_off_leaves_x25519(tmp_path: Path) -> None:
     cert, key = Authority(tmp_path).issue("server")
-    settings = {"tls_cert": str(cert), "tls_key": str(key), "tls_pq": "off"}
-    with serving(tmp_path / "data", workers="1", **settings) as service:
-        assert service.readyz().json()["snapshot"]["tls_pq"] is False
-        assert offers(_address(service), X25519)
-        assert not offers(_address(service), 23), "P-256"
+    flags = {"tls_cert": str(cert), "tls_key": str(key)}
+    settings = load({**flags, "tls_pq": "require"}, {}).settings
+    with edge_serving(tls=make_context(settings)) as edge:
+        address = Address("127.0.0.1", edge.port)
+        if ssl.OPENSSL_VERSION_INFO >= (3, 5):
+            assert key_exchange(settings, address)
+        else:
+            with pytest.raises(ConfigurationError, match="cannot be had of Python's OpenSSL"):
+                key_exchange(settings, address)
+    settings = load({**flags, "tls_pq": "off"}, {}).settings
+    with edge_serving(tls=make_context(settings)) as edge:
+        address = Address("127.0.0.1", edge.port)
+        assert not key_exchange(settings, address)
+        assert [offers(address, group) for group in (X25519, SECP256R1)] == [True, False]
