@@ -46,6 +46,8 @@ class Custodian:
         self._keys = keys
         self._horizon = horizon
         self._bound = affordable_slots(slots)
+        self.wave = min(self._bound, _WAVE)
+        """How many keys a request may have unsealed at the same time, so that many requests stay near the bound."""
         self._slots: OrderedDict[Kid, tuple[_core.KeySlot, int]] = OrderedDict()  # with what it has seen
         self._lock = threading.Lock()
 
@@ -114,11 +116,6 @@ class Custodian:
             for kid in [kid for kid in self._slots if uuids is None or kid.uuid in uuids]:
                 if self._horizon.outdated(kid.uuid, self._slots[kid][1]):
                     del self._slots[kid]
-
-    @property
-    def wave(self) -> int:
-        """How many keys a request may have unsealed at the same time, so that many requests stay near the bound."""
-        return min(self._bound, _WAVE)
 
     @property
     def loaded(self) -> int:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import statistics
 import time
 from collections.abc import Callable
 from typing import NamedTuple, TypeVar
@@ -11,7 +12,7 @@ from ron_kms.crypto.suites import SUITES, Suite
 
 T = TypeVar("T")
 
-_ROUNDS = 5
+_FEW, _MANY = 5, 11
 _MESSAGE = b"ron-kms, 32 bytes like a digest."
 _LONG = _MESSAGE * 512
 
@@ -31,7 +32,7 @@ class Cost(NamedTuple):
 
 
 def measure() -> dict[str, Cost]:
-    """The cost of every suite that this machine can compute, by name; takes some thirty milliseconds."""
+    """The cost of every suite that this machine can compute, by name; takes some forty milliseconds."""
     return {suite.name: _measure(suite) for suite in SUITES.values() if suite.available}
 
 
@@ -48,7 +49,7 @@ def _measure(suite: Suite) -> Cost:
 def _on(suite: Suite, slot: _core.KeySlot, message: bytes) -> tuple[float, float]:
     """What the private and the public operation of a suite take on a message."""
     if suite.use == "sign":
-        private, [signatures] = _timed(lambda: _core.sign([slot], [message]))
+        private, [signatures] = _timed(lambda: _core.sign([slot], [message]), varies=suite.post_quantum)
         if isinstance(signatures, Exception):
             raise signatures
         key = _core.PublicKey(suite.scheme, slot.public_keys)
@@ -63,18 +64,18 @@ def _on(suite: Suite, slot: _core.KeySlot, message: bytes) -> tuple[float, float
     return private, public
 
 
-def _timed(work: Callable[[], T]) -> tuple[float, T]:
-    """The median of a few runs, in microseconds of this thread's processor time, and the last result.
+def _timed(work: Callable[[], T], *, varies: bool = False) -> tuple[float, T]:
+    """Microseconds of this thread's processor time, and the last result.
 
-    The least would flatter ML-DSA, whose signing time varies by key and message; the clock would count what other
-    processes do on a busy machine, and be believed for as long as this one lives.
+    What disturbs a busy machine for a moment must not be believed for as long as the process lives, so the least of a
+    few runs counts; for ML-DSA, whose signing time varies by chance, the median of more.
     """
     spans = []
-    for _ in range(_ROUNDS):
+    for _ in range(_MANY if varies else _FEW):
         start = time.thread_time()
         result = work()
         spans.append((time.thread_time() - start) * 1e6)
-    return sorted(spans)[_ROUNDS // 2], result
+    return statistics.median(spans) if varies else min(spans), result
 
 
 def _whole(results: list[bytes | Exception]) -> list[bytes]:

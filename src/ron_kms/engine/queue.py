@@ -63,7 +63,7 @@ class CryptoQueue:
     :param show: is told how many small and how many large jobs are left waiting, whenever that has changed.
     """
 
-    def __init__(self, threads: int, show: Callable[[int, int], None] | None = None) -> None:
+    def __init__(self, threads: int, show: Callable[[int, int], None] = lambda *_: None) -> None:
         self._pool = ThreadPoolExecutor(threads, thread_name_prefix="crypto") if threads else None
         self._threads = max(threads, 1)
         self._free = threads
@@ -74,7 +74,7 @@ class CryptoQueue:
         self._closed = False
         self._pace = Pace()
         self._show = show
-        self._shown = (0, 0)
+        self._shown: tuple[int, int] | None = None  # for nothing at all
 
     def submit(self, tenant: str, micros: float, group: Group[JobT], job: JobT) -> asyncio.Future[None] | Done:
         """Have a job done; the answer is awaited. To cancel it is to want it no more.
@@ -89,7 +89,7 @@ class CryptoQueue:
             group.settle([job])
             return DONE
         turns = self._small if micros <= INLINE_MICROS else self._large
-        if turns.ahead(tenant) > WAITING_MICROS:
+        if turns.waiting > WAITING_MICROS and turns.ahead(tenant) > WAITING_MICROS:
             raise Backpressure("too much cryptography waits already", limit="max_wait", retry_after=1)
         if self._closed:
             raise ShuttingDown("this process is stopping")
@@ -138,16 +138,20 @@ class CryptoQueue:
     def _flush(self) -> None:
         self._flushing = False
         at_once = self._small.take(INLINE_MICROS)
-        self._feed()
+        if self._small or self._large or self._shown:
+            self._feed()
         if at_once:
             _hand_out(_run(at_once))
-        self._tell()
 
     def _feed(self) -> None:
-        """Give every free thread something to do, as long as there is."""
+        """Give every free thread something to do, as long as there is, and tell how much is left."""
         while self._pool and self._free and (jobs := self._next()):
             self._free -= 1
             self._pool.submit(self._work, jobs[0].done.get_loop(), jobs)
+        small, large = len(self._small), len(self._large)
+        if self._shown != (shown := (small, large) if small or large else None):
+            self._shown = shown
+            self._show(small, large)
 
     def _next(self) -> list[_Waiting]:
         """A batch of one kind, next time of the other."""
@@ -168,13 +172,6 @@ class CryptoQueue:
         self._free += 1
         self._feed()
         _hand_out(ran)
-        self._tell()
-
-    def _tell(self) -> None:
-        depth = (len(self._small), len(self._large))
-        if depth != self._shown and self._show is not None:
-            self._shown = depth
-            self._show(*depth)
 
 
 class _Waiting:
