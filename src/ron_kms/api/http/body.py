@@ -145,9 +145,6 @@ class Body:
                         if self.share is not None and (chunks or len(chunk) > SMALL):
                             self.share.take(len(chunk))
                         chunks.append(chunk)
-                    # Some servers say that it has ended when they are asked once more; the length has said so before.
-                    if self._received == announced:
-                        self.complete = True
         except TimeoutError:
             self.complete = True
             raise BadRequest(
