@@ -81,7 +81,7 @@ def test_the_scrub_of_a_running_log_does_not_miss_it(place: Place, store: Store,
         scrub.step(verified.checkpoint)
     assert scrub.rounds == 1
     (folder.path / "minimum").unlink()  # the same without having been moved is a loss
-    with pytest.raises(Damaged, match="tile/0/000 is missing"):
+    with pytest.raises(Damaged, match="tile/0/000: it is missing"):
         scrub.step(verified.checkpoint)
     (folder.path / "minimum").write_text(f"{kept // 256 * 256}\n")
     trail = place.open(store)

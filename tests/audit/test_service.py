@@ -5,6 +5,8 @@ from __future__ import annotations
 import base64
 import json
 import shutil
+import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -23,6 +25,11 @@ class Done:
 
     def __init__(self, service: Service, folder: Path) -> None:
         self.service = service
+        self.remote = ("--url", service.endpoints["http"], "--token-file", service.data_dir / "admin.token")
+        command = [sys.executable, "-m", "ron_kms.cli.main", "audit", "follow", "--operation", "rotate", "--count", "1"]
+        following = subprocess.Popen(
+            [*command, "--json", *self.remote], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+        )
         with service.client() as client:
             self.kid = create(client, suite="ed25519")
             self.other = create(client, suite="ed25519")
@@ -33,8 +40,14 @@ class Done:
             client.post(f"/keys/{self.kid.partition('#')[0]}/rotate", json={}).raise_for_status()
         self.mine = [digest for number, digest in enumerate(DIGESTS) if number % 4]
         self.while_running = run("verify", service.data_dir)
-        self.remote = ("--url", service.endpoints["http"], "--token-file", service.data_dir / "admin.token")
-        assert until(lambda: "  rotate  " in run("show", *self.remote)[1])  # it is in a checkpoint
+        # It tells of the rotation once that is in a checkpoint.
+        with service.client() as client:
+            for _ in range(60):  # it may have begun behind the first one
+                if until(lambda: following.poll() is not None, 1.0):
+                    break
+                client.post(f"/keys/{self.kid.partition('#')[0]}/rotate", json={}).raise_for_status()
+        self.followed, self.follow_error = following.communicate()
+        assert "  rotate  " in run("show", *self.remote)[1]
         self.over_http = run("verify", *self.remote, "--json")
         self.keys_over_http = run("keys", *self.remote)[1]
         self.proof_over_http = run("prove", *self.remote, "--index", "2")[1]
@@ -78,6 +91,12 @@ def test_a_service_gives_its_logs_to_whoever_is_to_check_them(done: Done, tmp_pa
     (tmp_path / "keys").write_text(done.keys_over_http)
     (tmp_path / "proof").write_text(done.proof_over_http)
     assert run("check-proof", tmp_path / "proof", "--keys", tmp_path / "keys")[0] == 0
+
+
+def test_a_service_can_be_followed(done: Done) -> None:
+    assert done.follow_error == ""
+    told = json.loads(done.followed)
+    assert (told["operation"], told["kid"].partition("#")[0]) == ("rotate", done.kid.partition("#")[0])
 
 
 def test_all_that_it_did_is_in_them(done: Done) -> None:

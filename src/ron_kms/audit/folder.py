@@ -18,12 +18,10 @@ from typing import Literal
 
 from ron_kms.audit.files import make_folder, put, sync_folder
 from ron_kms.audit.journal import FOLDER as JOURNAL
-from ron_kms.audit.note import MAX_NOTE
-from ron_kms.audit.tiles import ENTRIES, MAX_BUNDLE, decode_bundle, path
-from ron_kms.audit.tree import HASH_SIZE, TILE_WIDTH
-from ron_kms.errors import Malformed
+from ron_kms.audit.reading import read_bundle
+from ron_kms.audit.source import CHECKPOINT, Folder, read_note, tiles_of
+from ron_kms.audit.tiles import path
 
-CHECKPOINT = "checkpoint"
 _LOCK = "lock"
 
 
@@ -35,6 +33,7 @@ class LogFolder:
 
     def __init__(self, path: Path) -> None:
         self.path = path
+        self._source = Folder(path)
         self._lock = -1
 
     def exists(self) -> bool:
@@ -73,41 +72,27 @@ class LogFolder:
 
         :raises OSError: it cannot be read.
         """
-        try:
-            with (self.path / CHECKPOINT).open("rb") as file:
-                return file.read(MAX_NOTE + 1)
-        except FileNotFoundError:
-            return None
+        return read_note(self._source)
 
     def put_checkpoint(self, note: bytes) -> None:
         """:raises OSError: it cannot be written."""
         put(self.path, CHECKPOINT, note)
 
-    def tile(self, level: int, index: int, width: int) -> bytes:
+    def tile(self, level: int, number: int, width: int) -> bytes:
         """The hashes of a tile, joined; a partial one may be read out of what has followed it.
 
         :raises Malformed: it is missing or has another size.
         :raises OSError: it cannot be read.
         """
-        data = self._wider(level, index, width, TILE_WIDTH * HASH_SIZE)
-        if len(data) % HASH_SIZE or not width * HASH_SIZE <= len(data):
-            raise Malformed(f"{path(level, index, width)} has {len(data)} bytes, not {width * HASH_SIZE}")
-        return data[: width * HASH_SIZE]
+        return tiles_of(self._source)(level, number, width)
 
-    def records(self, index: int, width: int) -> list[bytes]:
-        """The records of a bundle.
+    def records(self, number: int, width: int) -> list[bytes]:
+        """The records of a bundle; a partial one may be read out of what has followed it.
 
         :raises Malformed: it is missing, or not such a bundle.
         :raises OSError: it cannot be read.
         """
-        name = path(ENTRIES, index, width)
-        data = self._read(name, MAX_BUNDLE)
-        if data is None:
-            raise Malformed(f"{name} is missing")
-        try:
-            return decode_bundle(data, width)
-        except Malformed as error:
-            raise Malformed(f"{name}: {error.message}") from None
+        return read_bundle(self._source, number, width)
 
     def remove_partial(self, level: int | Literal["entries"], index: int) -> None:
         """Take away what has come before a full tile.
@@ -115,20 +100,6 @@ class LogFolder:
         :raises OSError: it cannot be removed.
         """
         shutil.rmtree(self.path / f"{path(level, index)}.p", ignore_errors=True)
-
-    def _wider(self, level: int, index: int, width: int, most: int) -> bytes:
-        for name in dict.fromkeys((path(level, index, width), path(level, index))):
-            data = self._read(name, most)
-            if data is not None:
-                return data
-        raise Malformed(f"{path(level, index, width)} is missing")
-
-    def _read(self, name: str, most: int) -> bytes | None:
-        try:
-            with (self.path / name).open("rb") as file:
-                return file.read(most + 1)
-        except FileNotFoundError:
-            return None
 
 
 def sync_parent(folder: LogFolder) -> None:

@@ -29,14 +29,21 @@ _PARTS = ("checkpoint", "journal", "tile")
 
 
 class Service:
-    """A log that a running service gives out."""
+    """A log that a running service gives out.
 
-    def __init__(self, client: Client, origin: str) -> None:
+    :param more: folders, searched for what it has no longer.
+    """
+
+    def __init__(self, client: Client, origin: str, more: Sequence[Path]) -> None:
         self.name = origin
         self._client = client
+        self._more = more
 
     def read(self, part: str, limit: int) -> bytes | None:
-        return self._client.fetch(f"/{LOGS}/{quote(self.name)}/{part}", limit)
+        data = self._client.fetch(f"/{LOGS}/{quote(self.name)}/{part}", limit)
+        for place in self._more if data is None else ():
+            data = data or read_file(place / part, limit)
+        return data
 
 
 class Place(NamedTuple):
@@ -90,14 +97,16 @@ def places(
     if folder is None and service["url"] is not None:
         with connect(**service) as client:
             origins = [str(log["origin"]) for log in client.get(f"/{LOGS}").body["logs"]]
-            sources: list[Source] = [Service(client, one) for one in origins if _named(one, origin)]
+            sources: list[Source] = [
+                Service(client, one, _more(tiles, one.rpartition("/")[2])) for one in origins if _named(one, origin)
+            ]
             yield _known([_place(source, source.name, given) for source in sources], str(service["url"]), origin)
         return
     place = folder or data_folder(service["data_dir"])
     found = [path for path in find_logs(place) if _named(path.name, origin and origin.rpartition("/")[2])]
     logs = []
     for path in found:
-        source = Folder(path, [*tiles, *(more / path.name for more in tiles)])
+        source = Folder(path, _more(tiles, path.name))
         logs.append(_place(source, None if path == place else path.name, given))
     yield _known(logs, str(place), origin)
 
@@ -172,6 +181,11 @@ def _place(source: Source, slot: str | None, given: tuple[NoteKey, ...] | None) 
         data = source.read(KEYS, MAX_NOTE)
         keys = parse_keys(data) if data is not None else ()
     return Place(source, slot, keys, given is not None, read_minimum(source))
+
+
+def _more(tiles: Sequence[Path], slot: str) -> list[Path]:
+    """Where tiles of a log may be in folders that were named: there, or in a folder for this log."""
+    return [*tiles, *(place / slot for place in tiles)]
 
 
 def _named(origin: str, wanted: str | None) -> bool:

@@ -10,12 +10,11 @@ from typing import Annotated, Literal, NamedTuple
 
 from msgspec import Meta
 
-from ron_kms.audit.folder import CHECKPOINT
 from ron_kms.audit.keys import keys_of
 from ron_kms.audit.memory import MemoryTrail
 from ron_kms.audit.note import MAX_NOTE
 from ron_kms.audit.registry import Trail
-from ron_kms.audit.source import KEYS, MINIMUM, Folder
+from ron_kms.audit.source import CHECKPOINT, KEYS, MINIMUM, Folder
 from ron_kms.audit.tiles import MAX_BUNDLE, parse
 from ron_kms.errors import Malformed, NoCapability, NotFound
 from ron_kms.service.kms import Kms
