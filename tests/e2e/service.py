@@ -14,11 +14,12 @@ from typing import Any, Self
 
 from ron_kms.crypto.suites import SUITES
 from ron_kms.errors import codes
+from ron_kms.service.pipeline import OPERATIONS
 from tests.counts import SERVER
 from tests.e2e.quiet import told
 from tests.e2e.wire import Client
 
-NAMES = {*SUITES, *codes()}
+NAMES = {*SUITES, *codes(), *(operation.name for operation in OPERATIONS)}
 """Long words that logs may have, and the OpenAPI document too."""
 
 COMMAND = [str(Path(sys.executable).with_name("ron-kms")), "serve"]
