@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -11,6 +13,7 @@ from pymacaroons.exceptions import MacaroonInvalidSignatureException
 from ron_kms.capabilities import tokens
 from ron_kms.errors import BadRequest, Unauthenticated
 from tests.capabilities.parts import IDENTIFIER, ROOT, ROOT_BYTES, ROOT_ID, TOKEN_ID, WRONG, checker, forge
+from tests.capabilities.world import Asked, World
 
 OURS = tokens.mint(ROOT_ID, ROOT, scopes=["kms:sign", "kms:verify"], tenant="acme", token_id=TOKEN_ID)
 
@@ -95,6 +98,41 @@ def test_another_services_token_is_refused() -> None:
     macaroon.location = "https://other.example"
     with pytest.raises(Unauthenticated, match=WRONG):
         checker().check(macaroon.serialize(), "kms:sign", 0.0)
+
+
+def test_they_narrow_what_the_service_has_minted_and_it_is_checked(tmp_path: Path) -> None:
+    world = World(tmp_path)
+    try:
+        asked = Asked("POST", "tokens", {"scopes": ["kms:admin", "kms:read"], "tenant": "acme", "rate": 100})
+        made = world.call(asked, world.token()).data
+        macaroon = Macaroon.deserialize(made["token"])
+        assert macaroon.identifier == f"1/{made['root']}/{made['id']}".encode()
+        assert [caveat.caveat_id for caveat in macaroon.caveats][1] == b"tenant = acme"
+        macaroon.add_first_party_caveat("scope = kms:read")
+        read, other = Asked("GET", "keys"), Asked("GET", "tokens")
+        assert [world.call(one, macaroon.serialize()).status for one in (read, other)] == [200, 403]
+        world.call(Asked("DELETE", f"tokens/{made['id']}"), world.token())
+        assert world.call(read, macaroon.serialize()).status == 401
+    finally:
+        world.close()
+
+
+CAVEATS = st.sampled_from(("scope = kms:sign", "tenant = acme", "prefix = acme/audit", "rate = 3", "rate = 70"))
+
+
+@given(st.lists(st.tuples(CAVEATS, st.booleans()), max_size=12))
+def test_they_and_we_narrow_by_turns(steps: list[tuple[str, bool]]) -> None:
+    token = OURS
+    for caveat, by_them in steps:
+        if by_them:
+            macaroon = Macaroon.deserialize(token)
+            macaroon.add_first_party_caveat(caveat)
+            token = macaroon.serialize()
+        else:
+            token = tokens.attenuate(token, [caveat])
+    assert token == tokens.attenuate(OURS, [caveat for caveat, _ in steps])
+    assert they_verify(token)[2:] == [caveat for caveat, _ in steps]
+    assert checker().check(token, "kms:sign", 0.0) == tokens.inspect(token).caller
 
 
 @given(st.lists(st.text(st.characters(min_codepoint=32, max_codepoint=126), max_size=140), max_size=8))
