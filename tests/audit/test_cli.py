@@ -217,6 +217,7 @@ def test_proofs(original: Data, tmp_path: Path) -> None:
     code, out, err = run("prove", original.logs[0].folder, "--index", "298", *item, "--out", proof)
     assert (code, out) == (0, "")
     assert f"ron-kms audit check-proof {proof} --keys KEYS" in err
+    assert run("check-proof", proof, "--keys", original.keys)[0] == 0  # those of other logs do no harm
     code, out, _ = run("check-proof", proof, "--keys", original.logs[0].folder / "keys")
     assert code == 0
     assert out.startswith("holds: record 298 of deployment/node/0, which has 599\n")
@@ -237,6 +238,7 @@ def test_a_proof_of_growth(original: Data, tmp_path: Path) -> None:
     proof.write_text(out)
     code, out, _ = run("check-proof", proof, "--keys", keys, "--old-checkpoint", original.kept)
     assert (code, out) == (0, "holds: deployment/node/0 grew from 299 to 599 records\n")
+    assert run("check-proof", proof, "--keys", original.keys, "--old-checkpoint", original.kept)[0] == 0
     assert run("check-proof", proof, "--keys", keys)[0] == 3
     assert run("prove", original.logs[0].folder, "--old-size", "600")[0] == 1
     assert run("prove", original.logs[0].folder, "--old-size", "1", "--index", "1")[0] == 2

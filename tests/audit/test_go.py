@@ -35,9 +35,9 @@ def go(*arguments: str, seconds: float) -> subprocess.CompletedProcess[str]:
 @pytest.fixture(scope="module")
 def auditcheck(tmp_path_factory: pytest.TempPathFactory) -> Path:
     try:
-        got = go("mod", "download", seconds=60)
+        got = go("mod", "download", seconds=25)
     except subprocess.TimeoutExpired:
-        pytest.skip("Go's modules do not come within a minute")
+        pytest.skip("Go's modules do not come in time")
     if got.returncode:
         pytest.skip(f"Go's modules cannot be had: {got.stderr.strip().splitlines()[-1]}")
     program = tmp_path_factory.mktemp("go") / "auditcheck"

@@ -160,6 +160,12 @@ def checkpoint_of(log: Place) -> tuple[bytes, Checkpoint]:
     return note, verify_all(note, keys_of(log)).checkpoint
 
 
+def keys_for(note: bytes, keys: Sequence[NoteKey]) -> tuple[NoteKey, ...]:
+    """Those of the log that a checkpoint says it is of; that it is of that log, their signatures prove."""
+    claimed = note.partition(b"\n")[0]
+    return tuple(key for key in keys if key.name.encode() == claimed)
+
+
 def read_given(file: Path) -> bytes:
     """A file that the user has named, as much of it as any of these may have."""
     return read_file(file, max(MAX_NOTE, MAX_TEXT)) or b""
@@ -174,9 +180,7 @@ def _known(logs: list[Place], where: str, origin: str | None) -> list[Place]:
 
 def _place(source: Source, slot: str | None, given: tuple[NoteKey, ...] | None) -> Place:
     if given is not None:
-        # Whose log it says it is picks the keys; that it is that log, their signatures prove.
-        claimed = (read_note(source) or b"").partition(b"\n")[0]
-        keys = tuple(key for key in given if key.name.encode() == claimed)
+        keys = keys_for(read_note(source) or b"", given)
     else:
         data = source.read(KEYS, MAX_NOTE)
         keys = parse_keys(data) if data is not None else ()

@@ -13,7 +13,17 @@ from ron_kms.audit.consistency import ConsistencyProof
 from ron_kms.audit.inclusion import InclusionProof
 from ron_kms.audit.reading import Entry, read_record
 from ron_kms.audit.source import tiles_of
-from ron_kms.cli.audit_place import WRONG, checkpoint_of, keys_of, load_keys, only, places, read_given, with_logs
+from ron_kms.cli.audit_place import (
+    WRONG,
+    checkpoint_of,
+    keys_for,
+    keys_of,
+    load_keys,
+    only,
+    places,
+    read_given,
+    with_logs,
+)
 from ron_kms.cli.audit_text import as_json
 from ron_kms.errors import ConfigurationError, Malformed
 
@@ -83,13 +93,14 @@ def check_proof(proof: Path, keys_file: Path, old_checkpoint: Path | None) -> No
     data = read_given(proof)
     try:
         if data.startswith(b"old "):
-            kept = None if old_checkpoint is None else verify_all(read_given(old_checkpoint), keys).checkpoint
             grown = ConsistencyProof.parse(data)
-            checkpoint = grown.check(keys, kept).checkpoint
+            mine = keys_for(grown.note, keys)
+            kept = None if old_checkpoint is None else verify_all(read_given(old_checkpoint), mine).checkpoint
+            checkpoint = grown.check(mine, kept).checkpoint
             click.echo(f"holds: {checkpoint.origin} grew from {grown.old:,} to {checkpoint.size:,} records")
             return
         found = InclusionProof.parse(data)
-        verified, record = found.check(keys)
+        verified, record = found.check(keys_for(found.note, keys))
     except Malformed as error:
         click.echo(f"does not hold: {error.message}", err=True)
         raise click.exceptions.Exit(WRONG) from None
