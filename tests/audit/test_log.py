@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
+from concurrent.futures import Future
+
 import pytest
 
 from ron_kms.audit.checkpoint import verify
@@ -73,6 +76,26 @@ def test_one_sync_serves_many(place: Place, store: Store) -> None:
         future.result()
     trail.close()
     assert kept(place, 500) == records(0, 500)
+
+
+def test_who_does_not_wait_any_more_holds_up_no_one(place: Place, store: Store) -> None:
+    trail = place.open(store)
+
+    async def leave() -> None:
+        for number in range(50):
+            waiting = asyncio.create_task(_wait(trail.append((record(number),))))
+            await asyncio.sleep(0)
+            waiting.cancel()
+            await asyncio.wait([waiting])
+
+    asyncio.run(leave())
+    trail.append((record(50),)).result(30)
+    trail.close()
+    assert kept(place, 51) == records(0, 51)
+
+
+async def _wait(future: Future[None]) -> None:
+    await asyncio.wrap_future(future)
 
 
 def test_the_queue_is_bounded(place: Place, store: Store) -> None:

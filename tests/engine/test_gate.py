@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ron_kms.capabilities.caveats import SCOPES
+from ron_kms.capabilities.caveats import SCOPES, fold
 from ron_kms.engine.gate import Gate, Lane, Limits, party_of
 from ron_kms.errors import Backpressure
 from ron_kms.model import Caller
@@ -160,6 +160,15 @@ def test_tokens_without_a_tenant_share_with_nobody() -> None:
     acme = Caller("t3", frozenset(), tenant="acme")
     assert party_of(acme) == party_of(Caller("t4", frozenset(), tenant="acme"))
     assert len({party_of(caller) for caller in (one, other, acme, Caller("t5", frozenset(), tenant="t1"))}) == 4
+
+
+def test_a_token_that_covers_nothing_takes_no_part_of_another_tenants() -> None:
+    def of(*caveats: bytes) -> Caller:
+        return fold("t6", caveats)
+
+    for caveats in ((b"tenant = zeta", b"tenant = acme"), (b"prefix = zeta/x", b"tenant = acme")):
+        assert party_of(of(*caveats)) == "/t6"
+    assert party_of(of(b"tenant = acme", b"prefix = acme/audit")) == "acme"
 
 
 def test_every_scope_has_its_class() -> None:

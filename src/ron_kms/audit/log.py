@@ -169,6 +169,8 @@ class Log:
         It raises StoreUnavailable where they are not, and may never be.
         """
         batch = _Batch(records, sum(map(len, records)), durability == "durable", Future())
+        # Whoever waits may be cancelled, and the records go on: on a cancelled future the log's thread would end.
+        batch.future.set_running_or_notify_cancel()
         with self._changed:
             error = self._refusal(batch.bytes)
             if error is None:

@@ -158,6 +158,10 @@ def _seconds(micros: float) -> int:
 def party_of(caller: Caller) -> str:
     """Who shares with whom: the tenant that the token is bound to, else the token by itself.
 
-    No tenant's name has a slash, so none is taken for a token.
+    A token that was narrowed to another tenant than its own covers nothing, and is not that tenant's: whoever holds
+    one could use up what is theirs. No tenant's name has a slash, so none is taken for a token.
     """
-    return caller.tenant or f"/{caller.token_id}"
+    tenant = caller.tenant
+    if tenant is None or (caller.prefixes and any(prefix[0] != tenant for prefix in caller.prefixes)):
+        return f"/{caller.token_id}"
+    return tenant
