@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import shutil
+import tracemalloc
 from collections.abc import Callable
 from pathlib import Path
 
@@ -369,3 +370,20 @@ def test_a_long_log_has_more_levels(tmp_path: Path) -> None:
         result = check_log(Folder(tmp_path), log.keys, minimum=size // 256 * 256)
         assert f"the hash of records {first} to {last} was changed" in told(result)[-1]
         edit(tmp_path / path(level, number, width), flip(32 * (2 if level == 1 else 0)))
+
+
+def test_memory_does_not_grow_with_the_log(tmp_path: Path) -> None:
+    def peak(size: int) -> int:
+        log = DiskLog(tmp_path / str(size))
+        log.grow(records(size))
+        del log.records[:]
+        tracemalloc.start()
+        try:
+            assert check_log(Folder(log.folder), log.keys).whole
+            return tracemalloc.get_traced_memory()[1]
+        finally:
+            tracemalloc.stop()
+
+    peak(300)  # what is imported and compiled at first use
+    small = peak(2_000)
+    assert peak(count(8_000, 200_000)) < small + 200_000
