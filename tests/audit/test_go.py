@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import shutil
 import subprocess
 from pathlib import Path
@@ -16,34 +15,14 @@ from ron_kms.store.bootstrap import Store
 from tests.audit.logs import DiskLog, records
 from tests.audit.place import Place
 from tests.audit.place import records as service_records
+from tests.golang import MARKS, build
 
-SOURCES = Path(__file__).parent / "go"
-
-pytestmark = [
-    pytest.mark.skipif(shutil.which("go") is None, reason="go is not installed"),
-    pytest.mark.timeout(400),  # the first build compiles what it uses of Go's library
-]
-
-
-def go(*arguments: str, seconds: float) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(
-        ["go", *arguments], cwd=SOURCES, env=os.environ | {"GOTOOLCHAIN": "local", "GOWORK": "off"},
-        capture_output=True, text=True, timeout=seconds, check=False,
-    )  # fmt: skip
+pytestmark = MARKS
 
 
 @pytest.fixture(scope="module")
 def auditcheck(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    try:
-        got = go("mod", "download", seconds=25)
-    except subprocess.TimeoutExpired:
-        pytest.skip("Go's modules do not come in time")
-    if got.returncode:
-        pytest.skip(f"Go's modules cannot be had: {got.stderr.strip().splitlines()[-1]}")
-    program = tmp_path_factory.mktemp("go") / "auditcheck"
-    built = go("build", "-o", str(program), ".", seconds=300)
-    assert built.returncode == 0, built.stderr
-    return program
+    return build(Path(__file__).parent / "go", tmp_path_factory.mktemp("go"))
 
 
 @pytest.fixture(scope="module")

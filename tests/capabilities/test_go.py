@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import os
-import shutil
 import subprocess
 from collections.abc import Callable
 from pathlib import Path
@@ -14,41 +12,23 @@ from ron_kms.capabilities import tokens
 from ron_kms.capabilities.macaroon import MAX_CAVEATS
 from ron_kms.errors import Unauthenticated
 from tests.capabilities.parts import IDENTIFIER, ROOT, ROOT_BYTES, ROOT_ID, TOKEN_ID, WRONG, checker
+from tests.golang import MARKS, build
 
-SOURCES = Path(__file__).parent / "go"
 KEY = ROOT_BYTES.hex()
 OURS = tokens.mint(ROOT_ID, ROOT, scopes=["kms:sign", "kms:verify"], tenant="acme", rate=9, token_id=TOKEN_ID)
 
-pytestmark = [
-    pytest.mark.skipif(shutil.which("go") is None, reason="go is not installed"),
-    pytest.mark.timeout(400),  # the first build compiles what it uses of Go's library
-]
+pytestmark = MARKS
 
 Go = Callable[..., list[str]]
-
-
-def run(*command: str, seconds: float = 60.0) -> subprocess.CompletedProcess[str]:
-    environment = os.environ | {"GOTOOLCHAIN": "local", "GOWORK": "off"}
-    return subprocess.run(
-        command, cwd=SOURCES, env=environment, capture_output=True, text=True, timeout=seconds, check=False
-    )
 
 
 @pytest.fixture(scope="module")
 def go(tmp_path_factory: pytest.TempPathFactory) -> Go:
     """Runs the program; its lines, or none where it fails."""
-    try:
-        got = run("go", "mod", "download")
-    except subprocess.TimeoutExpired:
-        pytest.skip("Go's modules do not come within a minute")
-    if got.returncode:
-        pytest.skip(f"Go's modules cannot be had: {got.stderr.strip().splitlines()[-1]}")
-    program = tmp_path_factory.mktemp("go") / "macaroons"
-    built = run("go", "build", "-o", str(program), ".", seconds=300)
-    assert built.returncode == 0, built.stderr
+    program = build(Path(__file__).parent / "go", tmp_path_factory.mktemp("go"))
 
     def call(*arguments: str) -> list[str]:
-        done = run(str(program), *arguments)
+        done = subprocess.run([program, *arguments], capture_output=True, text=True, timeout=60, check=False)
         return done.stdout.splitlines() if done.returncode == 0 else []
 
     return call
