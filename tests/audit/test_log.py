@@ -36,7 +36,7 @@ def test_a_closed_log_is_whole_tiles_and_a_checkpoint(place: Place, store: Store
     assert note is not None
     checkpoint = verify(note, trail.log.keys).checkpoint
     assert (checkpoint.origin, checkpoint.size) == (trail.log.origin, count)
-    assert checkpoint.root == merkle_root(wanted) == root_at(place.log(), count)
+    assert checkpoint.root == merkle_root(wanted) == root_at(place.log(), count, count)
     assert kept(place, count) == wanted
     assert place.told.records == count
 

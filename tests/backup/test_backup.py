@@ -173,7 +173,7 @@ def test_a_backup_that_was_changed_is_told(tmp_path: Path, what: str) -> None:
         case "root id":
             note.write_text(note.read_text().replace('"root_id": "', '"root_id": "\\u001b['))
         case "format":
-            note.write_text(note.read_text().replace('"format": 1', '"format": 2'))
+            note.write_text(note.read_text().replace('"format": 2', '"format": 3'))
         case _:
             note.unlink()
     with pytest.raises(ConfigurationError):
@@ -194,6 +194,7 @@ def test_the_command_while_the_service_runs(tmp_path: Path) -> None:
     for name in ("root.key", "admin.token"):
         shutil.copy(data_dir / name, other / name)
     shutil.copy(target / COPY, other / "ron-kms.db")
+    shutil.copytree(target / "audit", other / "audit")
     with serving(other, workers="1") as service, service.client() as client:
         assert service.token == token
         assert client.post("/verify", json={"digest": DIGEST, **signed}).json()["ok"] is True

@@ -182,19 +182,19 @@ def test_the_service_and_the_command(tmp_path: Path) -> None:
         done(data_dir, "backup", "--to", str(backup))
         gone = create(client)
         mark = data_dir / MARK
-        assert until(lambda: mark.exists() and json.loads(mark.read_text())["change"] == 3)  # while it runs
+        assert until(lambda: mark.exists() and json.loads(mark.read_text())["change"] == 4)  # while it runs
         assert "in use by another ron-kms" in refused(data_dir, "restore", "accept")
         create(client)
         assert service.stop() == 0
-        assert json.loads(mark.read_text())["change"] == 4
+        assert json.loads(mark.read_text())["change"] == 5
     assert "whole: made 20" in done(data_dir, "restore", "check", str(backup))
     (data_dir / "ron-kms.db").unlink()
     shutil.copy(backup / "ron-kms.db", data_dir / "ron-kms.db")
     ended = run(data_dir, "serve")
     assert ended.returncode == 1
-    assert "the store is at change 2 and was at change 4" in ended.stderr
+    assert "the store is at change 3 and was at change 5" in ended.stderr
     assert "ron-kms restore accept" in ended.stderr
-    assert done(data_dir, "restore", "accept") == "accepted, and recorded as change 3\n"
+    assert done(data_dir, "restore", "accept") == "accepted, and recorded as change 4\n"
     assert "nothing to accept" in done(data_dir, "restore", "accept")
     with serving(data_dir, workers="1") as service, service.client() as client:
         assert client.get(f"/keys/{gone.split('#')[0]}").status_code == 404

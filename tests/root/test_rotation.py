@@ -25,7 +25,7 @@ def place(tmp_path: Path) -> Place:
 
 
 def rotate(place: Place, target: Path | None = None) -> Rotated:
-    return rotate_root(place.url, Keyfile(place.root), Keyfile(target or place.root))
+    return rotate_root(place.url, Keyfile(place.root), Keyfile(target or place.root), lambda *_: None)
 
 
 def test_a_new_root_key_in_the_same_place(place: Place) -> None:
@@ -68,7 +68,7 @@ def test_a_new_place(place: Place, tmp_path: Path) -> None:
     place.root.unlink()
     with pytest.raises(RootKeyError, match="is missing"):
         place.open()
-    rotate_root(place.url, Keyfile(target), Keyfile(place.root))
+    rotate_root(place.url, Keyfile(target), Keyfile(place.root), lambda *_: None)
     place.open().close()
 
 
@@ -94,11 +94,11 @@ def test_what_is_in_the_way_is_never_replaced(place: Place, tmp_path: Path) -> N
         (Keyfile(place.root), crash.seal_of(f"passphrase:{place.root}", tmp_path)),
     ]:
         with pytest.raises(KmsError):
-            rotate_root(place.url, current, target)
+            rotate_root(place.url, current, target, lambda *_: None)
     waiting = place.root.with_name("root.key.next")
     place.root.rename(waiting)
     with pytest.raises(ConfigurationError, match="in the way"):
-        rotate_root(place.url, Keyfile(waiting), Keyfile(place.root))
+        rotate_root(place.url, Keyfile(waiting), Keyfile(place.root), lambda *_: None)
     waiting.rename(place.root)
     assert (place.file.read_bytes(), place.root.read_bytes()) == before
     assert taken.read_text() == "something else"

@@ -136,6 +136,9 @@ def _behind(data: bytes, at: int, first: int) -> int:
 
 
 def _is_plausible(data: bytes, at: int, first: int) -> bool:
+    length: int
+    start: int
+    count: int
     length, start, _, count = _HEAD.unpack_from(data, at)
     fits: bool = at + GROUP_HEAD + length <= len(data)
     return fits and first <= start <= first + len(data) and 0 < count <= length

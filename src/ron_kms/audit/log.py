@@ -49,6 +49,19 @@ class Watcher(Protocol):
         """The log is not as it was written; told once."""
 
 
+class Silent:
+    """A watcher that tells nobody."""
+
+    def appended(self, records: int) -> None:
+        """Nothing."""
+
+    def checkpointed(self) -> None:
+        """Nothing."""
+
+    def damaged(self, cause: str) -> None:
+        """Nothing."""
+
+
 class _Batch(NamedTuple):
     records: Sequence[bytes]
     bytes: int
@@ -157,7 +170,8 @@ class Log:
         if self._damage:
             raise StoreUnavailable(
                 "the audit log fails its check: changes and private operations are refused",
-                hint="The operator's log says what is wrong; 'ron-kms audit accept-gap' is the way on.",
+                hint="The operator's log says what is wrong; the way on is 'ron-kms audit accept-gap', or where the"
+                " store is an older copy 'ron-kms restore accept'.",
                 retry_after=30,
             )
         if self._fault:

@@ -6,6 +6,7 @@ then it is answered. The row goes in the transaction that moves the log's head p
 
 from __future__ import annotations
 
+import contextlib
 import logging
 from collections.abc import Sequence
 from concurrent.futures import Future
@@ -96,7 +97,8 @@ class Outbox:
 
     def damaged(self, cause: str) -> None:
         self._watcher.damaged(cause)
-        self.note(cause)
+        with contextlib.suppress(TimeoutError):
+            self.note(cause).exception(_STORE_SECONDS)
 
     def note(self, cause: str) -> Future[None]:
         """Have the store remember that the log's check has failed."""

@@ -16,7 +16,7 @@ from ron_kms.audit.folder import LogFolder
 from ron_kms.audit.journal import Segment, read_segments
 from ron_kms.audit.note import NoteKey, parse_note
 from ron_kms.audit.proofs import StoredTree
-from ron_kms.audit.tree import EMPTY_ROOT, TILE_WIDTH, Frontier, Tile, leaf_hash
+from ron_kms.audit.tree import EMPTY_ROOT, HASH_SIZE, TILE_HEIGHT, TILE_WIDTH, Frontier, Tile, leaf_hash
 from ron_kms.errors import KmsError, Malformed
 
 
@@ -102,16 +102,22 @@ def unknown(folder: LogFolder) -> bool:
                 return True
         except Malformed:
             return True
-    return any(segment.groups for segment in read_segments(folder.journal))
+    return folder.journal.is_dir() and any(segment.groups for segment in read_segments(folder.journal))
 
 
-def root_at(folder: LogFolder, size: int) -> bytes:
+def root_at(folder: LogFolder, size: int, now: int) -> bytes:
     """The root that the log had at a size, by its tiles.
 
+    :param now: the size of its newest checkpoint, whose tiles are there.
     :raises Damaged: a tile is missing or has another size.
     """
+
+    def read(level: int, index: int, width: int) -> bytes:
+        there = (now >> TILE_HEIGHT * level) - index * TILE_WIDTH
+        return folder.tile(level, index, min(TILE_WIDTH, there))[: width * HASH_SIZE]
+
     try:
-        return StoredTree(size, folder.tile).root()
+        return StoredTree(size, read).root()
     except Malformed as error:
         raise Damaged(error.message) from None
 
@@ -159,18 +165,24 @@ def _replay(
     since: list[bytes] = []
     known = frontier.size
     _at_head(frontier, head)
+
+    def grow(index: int, record: bytes) -> None:
+        tiles.extend(frontier.append((leaf_hash(record),)))
+        entries.append(record)
+        if index >= head.size:
+            since.append(record)
+        _at_head(frontier, head)
+
+    # Full bundles that a copy has got beyond its checkpoint, in the place of files that the journal had no more.
+    while segments and segments[0].first > frontier.size:
+        bundle, at = divmod(frontier.size, TILE_WIDTH)
+        for index, record in enumerate(folder.records(bundle, TILE_WIDTH)[at:], frontier.size):
+            grow(index, record)
     for segment in segments:
         for group in segment.groups:
             for index, record in enumerate(group.records, group.first):
-                if index < known:
-                    continue
-                if index != frontier.size:
-                    raise Malformed(f"record {frontier.size} is missing: the journal goes on with record {index}")
-                tiles += frontier.append((leaf_hash(record),))
-                entries.append(record)
-                if index >= head.size:
-                    since.append(record)
-                _at_head(frontier, head)
+                if index >= frontier.size:
+                    grow(index, record)
         _before(folder, segment, known)
     if frontier.size < head.size:
         raise Malformed(f"it has {frontier.size} records and had {head.size}: its end was cut off")

@@ -25,7 +25,7 @@ from ron_kms.audit.outbox import Outbox
 from ron_kms.audit.recovery import Ahead, Damaged, Head, recover, unknown
 from ron_kms.audit.source import KEYS, read_file
 from ron_kms.audit.tree import EMPTY_ROOT
-from ron_kms.errors import ConfigurationError, StoreUnavailable
+from ron_kms.errors import ConfigurationError, Restored, StoreUnavailable
 from ron_kms.store import audit as registered
 from ron_kms.store.audit import AuditLog
 from ron_kms.store.bootstrap import Store
@@ -113,6 +113,7 @@ def open_trail(store: Store, node: Node, slot: str, watcher: Watcher, *, pace: P
     takes nothing.
 
     :raises StoreCorrupt, StoreUnavailable: as reading the store says it; the second also where the folder fails.
+    :raises Restored: there is a log that the store does not know of.
     """
     try:
         return _Opening(store, node, slot, watcher, pace).open()
@@ -160,7 +161,7 @@ class _Opening:
     def _made(self, folder: LogFolder) -> AuditLog:
         """First its folder is on the disk, then its row, so that a row without a folder is always a loss."""
         if unknown(folder):
-            raise Ahead(f"there is a log at {folder.path} that the store does not know: the store is an older copy")
+            raise Restored(f"there is a log at {folder.path} that the store does not know: the store is an older copy")
         rows = self._store.rows
 
         def write(connection: Connection) -> AuditLog:
@@ -174,11 +175,23 @@ class _Opening:
 
         return self._store.database.write(write).result()
 
+    def _others(self, log: AuditLog) -> str:
+        """What is wrong with other logs of this node, as far as it is seen from here: then this one stops, too."""
+        logs = self._store.database.read(lambda connection: registered.load_logs(connection, self._store.rows)).result()
+        for other in logs:
+            if other.node != log.node or other.closed is not None or other.origin == log.origin:
+                continue
+            if other.damage:
+                return other.damage
+            if not (self._node.folder / other.folder).is_dir():
+                return f"the log {other.origin} is missing: there is nothing at {self._node.folder / other.folder}"
+        return ""
+
     def _opened(self, log: AuditLog, folder: LogFolder) -> Trail:
         rows, read = self._store.rows, self._store.database.read
         head = Head(*read(lambda connection: registered.load_head(connection, rows, log.origin)).result())
         outbox = Outbox(self._store, log.origin, self._watcher)
-        damage, found = log.damage or "", None
+        damage, found = log.damage or self._others(log), None
         if not damage:
             try:
                 found = recover(folder, log.origin, keys_of(log), head)

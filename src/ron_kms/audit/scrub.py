@@ -43,7 +43,7 @@ class Scrub:
                 self._bundle(self._next, checkpoint.size)
                 self._next += 1
                 return
-            if root_at(self._folder, checkpoint.size) != checkpoint.root:
+            if root_at(self._folder, checkpoint.size, checkpoint.size) != checkpoint.root:
                 raise Malformed(f"its tiles do not give the root of its checkpoint at {checkpoint.size} records")
         except Malformed as error:
             raise Damaged(f"the log {checkpoint.origin}: {error.message}") from None

@@ -22,6 +22,7 @@ from ron_kms.audit.source import Folder, Source
 from ron_kms.audit.tail import read_tail
 from ron_kms.audit.tree import TILE_WIDTH
 from ron_kms.audit.verify import check_log
+from ron_kms.cli.audit_gap import accept_gap
 from ron_kms.cli.audit_place import WRONG, Place, checkpoint_of, keys_of, load_keys, only, places, read_given, with_logs
 from ron_kms.cli.audit_proofs import check_proof, prove
 from ron_kms.cli.audit_text import HEADING, as_json, describe, line, result_json, row
@@ -199,6 +200,7 @@ def move_old(before: int, target: Path, **options: Any) -> None:
     click.echo(f"moved {moved:,} bundles of {TILE_WIDTH} records to {target / log.source.path.name}")
 
 
+audit.add_command(accept_gap)
 audit.add_command(prove)
 audit.add_command(check_proof)
 

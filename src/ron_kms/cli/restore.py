@@ -29,17 +29,19 @@ def check(folder: str) -> None:
 
 
 @restore.command()
-@with_settings("data_dir", "store_url", "seal", "passphrase_file")
+@with_settings("data_dir", "store_url", "seal", "passphrase_file", "node")
 def accept(**flags: Any) -> None:
     """Use an older copy of the store from now on; the service must be stopped.
 
     What was changed after the copy was made is lost: keys made since are gone, and what was disabled, destroyed or
-    revoked since is as it was before. That it was accepted is recorded in the store.
+    revoked since is as it was before. That it was accepted is recorded in the store, and in the audit log.
     """
-    with unlocked(settings_of(flags)) as (directory, store):
+    settings = settings_of(flags)
+    with unlocked(settings) as (directory, store):
+        from ron_kms.server.audit import standing_of  # noqa: PLC0415
         from ron_kms.server.high_water import Keeper  # noqa: PLC0415 - so that --help loads no server
 
-        keeper = Keeper(store, directory)
+        keeper = Keeper(store, directory, standing_of(store, settings))
         try:
             number = keeper.accept()
         finally:

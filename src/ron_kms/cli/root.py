@@ -50,8 +50,14 @@ def rotate(new_seal: str | None, new_passphrase_file: str | None, **flags: Any) 
     current = parse_seal(settings.seal, settings.passphrase_file)
     target = parse_seal(new_seal or settings.seal, Path(new_passphrase_file) if new_passphrase_file else None)
     with locked(settings):
-        rotated = rotate_root(settings.store_url, current, target)
+        rotated = rotate_root(settings.store_url, current, target, _note)
     click.echo(f"the store is now sealed with root key {rotated.after} in the {target}")
     click.echo(f"root key {rotated.before} is kept in {rotated.kept} for backups made under it")
     if (target.name, target.path) != (current.name, current.path):
         click.echo(f"from now on: KMS_SEAL={target.name}:{target.path}")
+
+
+def _note(connection: Any, rows: Any, before: str, after: str) -> None:
+    from ron_kms.audit.offline import note  # noqa: PLC0415 - so that --help loads no SQL
+
+    note(connection, rows, "rotate-root", f"{before} to {after}")

@@ -7,11 +7,12 @@ that of the fields; those before the first here are in ``where.py``.
 from __future__ import annotations
 
 import os
+from pathlib import Path
 from typing import Annotated
 
 import msgspec
 
-from ron_kms.config.kinds import BOOL, COLLECTOR, SWITCH, one_of, percent, seconds, text, whole
+from ron_kms.config.kinds import BOOL, COLLECTOR, PATH, SWITCH, one_of, percent, seconds, text, whole
 from ron_kms.config.knob import Knob, Section
 from ron_kms.config.where import Where
 
@@ -263,6 +264,15 @@ class Settings(Where, frozen=True, kw_only=True):
             "Records of verify: on the disk before the answer, soon after it, or none.",
         ),
     ] = "relaxed"
+    expect_checkpoint: Annotated[
+        Path | None,
+        Knob(
+            Section.AUDIT,
+            PATH,
+            "A checkpoint that was kept elsewhere: the service does not start where its audit log does not contain it.",
+            "none",
+        ),
+    ] = None
     node: Annotated[
         str,
         Knob(

@@ -6,10 +6,13 @@ import asyncio
 
 import structlog
 
-from ron_kms.errors import KmsError
+from ron_kms.audit.offline import note
+from ron_kms.audit.standing import Standing
+from ron_kms.errors import ConfigurationError, KmsError
 from ron_kms.server.data_dir import DataDirectory
 from ron_kms.store import changes
 from ron_kms.store.bootstrap import Store
+from ron_kms.store.database import Connection
 from ron_kms.store.high_water import HighWater
 
 MARK = "high-water.json"
@@ -20,24 +23,34 @@ log = structlog.get_logger("ron_kms.high_water")
 
 
 class Keeper:
-    """Keeps the mark of an attached store, which must stay open as long as this is used."""
+    """Keeps the mark of an attached store, which must stay open as long as this is used.
 
-    def __init__(self, store: Store, directory: DataDirectory) -> None:
+    :param standing: of the audit logs beside it, which tell older copies, too; None where there are none.
+    """
+
+    def __init__(self, store: Store, directory: DataDirectory, standing: Standing | None = None) -> None:
         self._store = store
         self._directory = directory
+        self._standing = standing
         self._marks = HighWater(store.keys, store.rows)
         self._kept = -1
         self._failing = False
 
-    def check(self) -> None:
+    def check(self, expected: bytes | None = None) -> None:
         """:raises Restored: an older copy of the store was put in its place.
 
-        :raises KmsError: the store cannot be read.
+        :param expected: a checkpoint that the audit logs must contain.
+        :raises KmsError: the store or a log cannot be read.
         """
         text = self._directory.read(MARK, _MOST_BYTES)
         if text is None and self._newest():
             log.warning("no high-water mark is beside the store: whether it is an older copy cannot be told")
         self._store.database.read(lambda connection: self._marks.judge(connection, text)).result()
+        if self._standing is not None:
+            try:
+                self._standing.check(expected)
+            except OSError as error:
+                raise ConfigurationError(f"the audit logs cannot be read: {error.strerror}") from None
 
     def accept(self) -> int | None:
         """Record that the store is to be used although it is an older copy; None where it is not one.
@@ -46,9 +59,19 @@ class Keeper:
         again.
         """
         text = self._directory.read(MARK, _MOST_BYTES)
-        number = self._store.database.write(lambda connection: self._marks.accept(connection, text)).result()
+        number = self._store.database.write(lambda connection: self._accept(connection, text)).result()
         if number is not None:
             self.update()
+        return number
+
+    def _accept(self, connection: Connection, text: bytes | None) -> int | None:
+        rows = self._store.rows
+        number = self._marks.accept(connection, text)
+        logs = [] if self._standing is None else self._standing.accept(connection)
+        if number is None and logs:
+            number = changes.record(connection, rows, "restore", "unknown")
+        if number is not None:
+            note(connection, rows, "accept-restore", " ".join([f"change {number}", *logs]))
         return number
 
     def update(self) -> None:

@@ -25,6 +25,7 @@ from ron_kms.errors import ConfigurationError
 from ron_kms.root.handle import RootKey
 from ron_kms.server import logs
 from ron_kms.server.amnesia import folder_of
+from ron_kms.server.audit import expected_checkpoint, finish_others, standing_of
 from ron_kms.server.banner import ready_text
 from ron_kms.server.data_dir import TOKEN, DataDirectory
 from ron_kms.server.exposition import Exposition
@@ -75,9 +76,11 @@ def run(loaded: Loaded, read: Callable[[], Loaded]) -> int:
         root = _prepare(settings)
         try:
             store = attach(settings.store_url, root, readers=1)
-            keeper = Keeper(store, directory)
+            keeper = Keeper(store, directory, None if settings.amnesia else standing_of(store, settings))
             try:
-                keeper.check()
+                keeper.check(expected_checkpoint(settings))
+                if not settings.amnesia:
+                    finish_others(store, settings)
                 _mint_first_token(store, directory)
                 with MetricsDirectory(settings.data_dir) as metrics:
                     supervisor = _Supervisor(settings, read, directory, root, metrics.path, keeper)

@@ -6,6 +6,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from ron_kms._core import SecretKey
+from ron_kms.audit.offline import note
 from ron_kms.capabilities.caveats import SCOPES
 from ron_kms.capabilities.tokens import mint_administrator
 from ron_kms.model import new_uuid
@@ -31,7 +32,12 @@ def first_token(store: Store, directory: DataDirectory) -> Path | None:
     try:
         directory.set_aside(TOKEN)
         path = directory.write_secret(TOKEN, mint_administrator(fresh.id, fresh.key, minted.id) + "\n")
-        store.database.write(lambda connection: _enter(connection, store, sealing, fresh, minted)).result()
+
+        def write(connection: Connection) -> None:
+            _enter(connection, store, sealing, fresh, minted)
+            note(connection, store.rows, "first-token", minted.id)
+
+        store.database.write(write).result()
         return path
     finally:
         fresh.key.release()
@@ -53,6 +59,7 @@ def reset_tokens(store: Store, directory: DataDirectory, *, retire: bool) -> Pat
         _enter(connection, store, sealing, fresh, minted)
         for root in before if retire else ():
             retire_token_root(connection, store.rows, root.id, fresh.created)
+        note(connection, store.rows, "reset-tokens", "tokens from before are ended" if retire else minted.id)
 
     try:
         store.database.write(write).result()

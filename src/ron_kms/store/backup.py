@@ -11,7 +11,7 @@ import secrets
 import shutil
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Protocol
 
 import msgspec
 from blake3 import blake3
@@ -24,9 +24,10 @@ from ron_kms.store.sqlite import copy_store, database_path, resting
 
 MANIFEST = "manifest.json"
 COPY = "ron-kms.db"
-_FORMAT = 1
+_FORMAT = 2
+_FORMATS = (1, 2)
 _ROOT_ID = re.compile("[0-9a-f]{16}")
-_MOST_BYTES = 64 * 1024
+_MOST_BYTES = 256 * 1024 * 1024
 """Of a manifest."""
 
 
@@ -48,7 +49,17 @@ class Manifest(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     files: tuple[File, ...]
 
 
-def back_up(url: str, folder: Path) -> Manifest:
+class Beside(Protocol):
+    """What is copied with the store."""
+
+    def before(self, target: Path) -> None:
+        """Into the backup's folder, before the store is."""
+
+    def after(self, target: Path) -> None:
+        """And after it."""
+
+
+def back_up(url: str, folder: Path, beside: Beside | None = None) -> Manifest:
     """Copy the store, running or not, into a new folder (0700, files 0600), which is there whole or not at all.
 
     :raises ConfigurationError: the folder is there already, or cannot be made.
@@ -64,7 +75,7 @@ def back_up(url: str, folder: Path) -> Manifest:
     try:
         fresh.mkdir(mode=0o700)
         try:
-            manifest = _fill(path, fresh)
+            manifest = _fill(path, fresh, beside)
             # A folder takes another's place only where that one is empty.
             fresh.rename(target)
         finally:
@@ -85,10 +96,10 @@ def check_backup(folder: Path) -> Manifest:
     try:
         with (folder / MANIFEST).open("rb") as file:
             manifest = msgspec.json.decode(file.read(_MOST_BYTES), type=Manifest)
-        if manifest.format != _FORMAT or [entry.name for entry in manifest.files] != [COPY]:
+        if manifest.format not in _FORMATS or not _is_known(manifest):
             raise ConfigurationError(f"the backup {folder} has a format that this version of ron-kms does not know")
         for entry in manifest.files:
-            if _describe(folder / entry.name) != entry:
+            if _describe(folder / entry.name, folder) != entry:
                 raise ConfigurationError(
                     f"{entry.name} in the backup {folder} is not as it was made", hint="Take another backup."
                 )
@@ -99,12 +110,22 @@ def check_backup(folder: Path) -> Manifest:
     return manifest
 
 
-def _fill(path: Path, fresh: Path) -> Manifest:
+def _is_known(manifest: Manifest) -> bool:
+    """Whether it names the store and, since format 2, what lies in the folder of the audit logs."""
+    store, *others = [entry.name for entry in manifest.files] or [""]
+    plain = (not {"", ".", ".."} & set(name.split("/")) for name in others)
+    return store == COPY and all(name.startswith("audit/") for name in others) and all(plain)
+
+
+def _fill(path: Path, fresh: Path, beside: Beside | None) -> Manifest:
     copy = fresh / COPY
+    if beside is not None:
+        beside.before(fresh)
     # Empty and private before anything is in it.
     os.close(os.open(copy, os.O_CREAT | os.O_EXCL | os.O_WRONLY | os.O_CLOEXEC, 0o600))
     copy_store(path, copy)
-    _sync(copy)
+    if beside is not None:
+        beside.after(fresh)
     with resting(copy) as connection:
         row = root_row(connection)
         changes = connection.execute(select(func.max(CHANGES.c.n))).scalar() or 0
@@ -112,7 +133,7 @@ def _fill(path: Path, fresh: Path) -> Manifest:
         raise ConfigurationError("the store was never started: there is nothing to back up")
     if not _ROOT_ID.fullmatch(root_id(row)):
         raise StoreCorrupt("row 1 of table root does not name a root key: it was changed outside ron-kms")
-    manifest = Manifest(_FORMAT, datetime.now(UTC), root_id(row), int(changes), (_describe(copy),))
+    manifest = Manifest(_FORMAT, datetime.now(UTC), root_id(row), int(changes), _describe_all(fresh))
     note = fresh / MANIFEST
     with open(os.open(note, os.O_CREAT | os.O_EXCL | os.O_WRONLY | os.O_CLOEXEC, 0o600), "wb") as file:  # noqa: PTH123
         file.write(msgspec.json.format(msgspec.json.encode(manifest), indent=2) + b"\n")
@@ -122,10 +143,20 @@ def _fill(path: Path, fresh: Path) -> Manifest:
     return manifest
 
 
-def _describe(path: Path) -> File:
+def _describe_all(fresh: Path) -> tuple[File, ...]:
+    """All that there is, the store first, on the disk by then."""
+    found = sorted(fresh.rglob("*"), key=lambda path: (path.name != COPY or path.parent != fresh, path))
+    for path in found:
+        _sync(path)
+    return tuple(_describe(path, fresh) for path in found if path.is_file())
+
+
+def _describe(path: Path, folder: Path) -> File:
     digest = blake3()
-    digest.update_mmap(path)
-    return File(path.name, path.stat().st_size, digest.hexdigest())
+    size = path.stat().st_size
+    if size:  # nothing cannot be mapped
+        digest.update_mmap(path)
+    return File(path.relative_to(folder).as_posix(), size, digest.hexdigest())
 
 
 def _sync(path: Path) -> None:

@@ -44,6 +44,12 @@ def claim(connection: Connection, rows: Rows, origin: str) -> None:
         rows.update(connection, OUTBOX, rows.load(OUTBOX, row), {"origin": origin})
 
 
+def release(connection: Connection, rows: Rows, origin: str) -> None:
+    """Have what goes into a log that is closed go into any."""
+    for waiting in waiting_for(connection, rows, origin):
+        rows.update(connection, OUTBOX, waiting._asdict(), {"origin": None})
+
+
 def waiting_for(connection: Connection, rows: Rows, origin: str) -> list[Waiting]:
     """What goes into a log, in order.
 

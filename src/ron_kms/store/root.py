@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
 from typing import Any
 
@@ -55,11 +55,14 @@ def claim(connection: Connection, root: RootKey, seal: str) -> None:
         keys.release()
 
 
-def rewrap(connection: Connection, root: RootKey, by: RootKey, place: Seal) -> None:
+def rewrap(
+    connection: Connection, root: RootKey, by: RootKey, place: Seal, note: Callable[[Connection, Rows, str, str], None]
+) -> None:
     """Have another root key wrap the store key.
 
     :param root: the one in force.
     :param by: the one that takes its place, and rests in ``place``.
+    :param note: records it, with the ids of both.
     :raises RootKeyError, StoreCorrupt: as :func:`unlock`.
     """
     row = root_row(connection)
@@ -70,6 +73,7 @@ def rewrap(connection: Connection, root: RootKey, by: RootKey, place: Seal) -> N
         values = {"root_id": by.id, "seal": place.name, "wrapped": by.wrap(keys), "created": datetime.now(UTC)}
         rows.update(connection, ROOT, rows.load(ROOT, row), values)
         changes.record(connection, rows, "root", by.id)
+        note(connection, rows, root.id, by.id)
     finally:
         keys.release()
 

@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import NamedTuple
+
+from sqlalchemy import Connection
 
 from ron_kms.errors import ConfigurationError
 from ron_kms.root.rotation import keep_apart, prepare_next, settle
 from ron_kms.root.seals import Seal
 from ron_kms.store.migrate import migrate
 from ron_kms.store.root import rewrap, root_id, root_row, seal_name, unlock
+from ron_kms.store.rows import Rows
 from ron_kms.store.sqlite import database_path, reading, transaction
 
 
@@ -28,7 +32,11 @@ class Named(NamedTuple):
     seal: str
 
 
-def rotate_root(url: str, current: Seal, target: Seal) -> Rotated:
+Note = Callable[[Connection, Rows, str, str], None]
+"""Records what was done, in its own transaction: the ids of the root key before and of the new one."""
+
+
+def rotate_root(url: str, current: Seal, target: Seal, note: Note) -> Rotated:
     """Make a new root key in ``target``, which may be the place of the one in force, and wrap the store key with it.
 
     May be killed at any moment: the store names the one or the other root key, and that one is on disk, in its place or
@@ -61,7 +69,7 @@ def rotate_root(url: str, current: Seal, target: Seal) -> Rotated:
             unlock(root_row(connection), old, str(current)).release()
             new = prepare_next(current, target)
             try:
-                rewrap(connection, old, new, target)
+                rewrap(connection, old, new, target, note)
             except BaseException:
                 new.release()
                 raise
