@@ -244,8 +244,7 @@ class Verb(Generic[ItemT, Prepared, Result]):
         kms = slices[0][0].kms
         works = slices[0][1] if len(slices) == 1 else [work for _, piece in slices for work in piece]
         if self.private or self.fresh:
-            if not kms.watcher.fresh():
-                kms.watcher.require()
+            kms.watcher.require()
             current = kms.directory.current
             works = [work for work in works if current(work.entry) and all(map(current, self.also(work.prepared)))]
         for work, result in zip(works, self.compute(works), strict=True):
