@@ -1,5 +1,9 @@
 # Secret memory: allocated by libsodium between guard pages and locked, wiped when it is freed.
 
+cdef object out_of_guarded_memory():
+    return GuardedMemoryError("no guarded memory left: keep fewer keys open, or raise RLIMIT_MEMLOCK and vm.max_map_count")
+
+
 cdef class _Guarded:
     """Owner of one guarded allocation. Subclasses fill it in C; nothing hands its bytes to Python."""
 
@@ -12,14 +16,12 @@ cdef class _Guarded:
         raise TypeError(f"{type(self).__name__} is made only inside the core, by generating or unsealing")
 
     def __dealloc__(self):
-        if self.memory != NULL:
-            sodium_free(self.memory)
-            self.memory = NULL
+        self.wipe()
 
     cdef int allocate(self, size_t size) except -1:
         self.memory = <uint8_t *> sodium_malloc(size)
         if self.memory == NULL:
-            raise GuardedMemoryError("no guarded memory left: keep fewer keys open, or raise RLIMIT_MEMLOCK and vm.max_map_count")
+            raise out_of_guarded_memory()
         self.size = size
         return 0
 
@@ -46,9 +48,11 @@ cdef class _Guarded:
             self.wipe()
 
     cdef void wipe(self) noexcept:
-        if self.memory != NULL:
-            sodium_free(self.memory)
-            self.memory = NULL
+        cdef uint8_t *memory = self.memory
+        self.memory = NULL
+        if memory != NULL:
+            with nogil:  # unlocking and unmapping are system calls
+                sodium_free(memory)
 
     def release(self) -> None:
         self.doomed = True

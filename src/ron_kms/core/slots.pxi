@@ -23,13 +23,27 @@ cdef tuple blank_public_keys(Scheme scheme):
     return tuple([PyBytes_FromStringAndSize(NULL, scheme.public_size[t]) for t in range(scheme.count)])
 
 
+# Memory, key and protection of each slot in turn, until one fails: -1 for a pair that does not fit, -2 for no memory.
+cdef int make_all(Scheme scheme, Py_ssize_t count, uint8_t **secrets, uint8_t **publics) noexcept nogil:
+    cdef Py_ssize_t i
+    for i in range(count):
+        secrets[i] = <uint8_t *> sodium_malloc(scheme.secret_size)
+        if secrets[i] == NULL:
+            return -2
+        if scheme.make(secrets[i], publics + i * MAX_TRACKS) != 0:
+            return -1
+        if sodium_mprotect_readonly(secrets[i]) != 0:  # which splits a mapping: there are no more of them
+            return -2
+    return 0
+
+
 def generate(Scheme scheme not None, Py_ssize_t count=1) -> list:
     cdef list slots = []
     cdef KeySlot slot
     cdef uint8_t **publics
     cdef uint8_t **secrets
     cdef Py_ssize_t i
-    cdef int t, failed = 0
+    cdef int t, failed
     if count < 0:
         raise ValueError("the count of keys cannot be negative")
     publics = <uint8_t **> calloc(count * MAX_TRACKS + 1, sizeof(uint8_t *))
@@ -38,24 +52,27 @@ def generate(Scheme scheme not None, Py_ssize_t count=1) -> list:
         if publics == NULL or secrets == NULL:
             raise MemoryError
         for i in range(count):
-            slot = new_slot(scheme)
+            slot = KeySlot.__new__(KeySlot)
+            slot.scheme = scheme
             slot.public_keys = blank_public_keys(scheme)
             for t in range(scheme.count):
                 publics[i * MAX_TRACKS + t] = <uint8_t *> PyBytes_AsString(slot.public_keys[t])
-            secrets[i] = slot.memory
             slots.append(slot)
-        with nogil:
-            for i in range(count):
-                failed |= scheme.make(secrets[i], publics + i * MAX_TRACKS)
+        with nogil:  # guarded memory costs system calls, as long as an Ed25519 signature takes: let others run
+            failed = make_all(scheme, count, secrets, publics)
             if scheme.uses_liboqs:
                 sodium_stackzero(STACK_TO_WIPE)
+        for i in range(count):  # from here on the slots own what there is
+            slot = <KeySlot> slots[i]
+            slot.memory, slot.size = secrets[i], scheme.secret_size
     finally:
         free(publics)
         free(secrets)
+    if failed == -2:
+        raise out_of_guarded_memory()
     if failed:
         raise CoreError(f"key generation for {'+'.join(scheme._names)} failed its pairwise test")
     for slot in slots:
-        slot.freeze()
         slot.fingerprint = fingerprint_of(slot.public_keys)
     return slots
 
