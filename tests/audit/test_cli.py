@@ -150,6 +150,9 @@ def test_verify_with_tiles_elsewhere(original: Data, data: Path, tmp_path: Path)
     code, out, _ = run("verify", data)
     assert code == 0
     assert "records 0 to 255 are not here; they count by the hashes above their tiles" in out
+    assert "whole, but for what is not here" in out
+    assert run("verify", data, "--complete")[0] == 3
+    assert run("verify", data, "--complete", "--tiles", tmp_path / "cold")[0] == 0
     code, out, err = run("show", log, "--index", "250", "--last", "260")
     assert (code, len(out.splitlines())) == (1, 5)
     assert "tile/entries/000: it is missing" in err

@@ -79,8 +79,9 @@ def audit() -> None:
     type=_file,
     help="A checkpoint that was kept: its log must go on from it. May be given more than once.",
 )
+@click.option("--complete", is_flag=True, help="Records that were moved away and are not in --tiles are wrong, too.")
 @click.option("--json", "json_lines", is_flag=True, help="One JSON object a log.")
-def verify(expected: tuple[Path, ...], json_lines: bool, **options: Any) -> None:
+def verify(expected: tuple[Path, ...], complete: bool, json_lines: bool, **options: Any) -> None:
     """Check whole logs: every record, tile and signature.
 
     The exit code is 0 where all is as it was written, 3 where something is wrong, 1 where it could not be checked.
@@ -97,7 +98,7 @@ def verify(expected: tuple[Path, ...], json_lines: bool, **options: Any) -> None
                 log.source,
                 log.keys,
                 expected=kept.pop(log.source.name, ()),
-                minimum=log.minimum,
+                minimum=0 if complete else log.minimum,
                 progress=_progress(log.source.name),
             )
             _place_fits(log, result.verified and result.verified.checkpoint, result.add)

@@ -79,7 +79,9 @@ def describe(name: str, result: Result, given: bool, seconds: float) -> list[str
     lines += [f"  WRONG: {_shown(str(finding))}" for finding in result.findings]
     if result.count > len(result.findings):
         lines.append(f"  WRONG: and {result.count - len(result.findings):,} more")
-    if result.whole:
+    if result.whole and result.absent:
+        lines.append("  whole, but for what is not here: all else, and the signatures, are as they were written")
+    elif result.whole:
         lines.append("  whole: records, tiles and signatures are as they were written")
     elif result.proven:
         lines.append("  the tree itself is proven: what is right gives the root of the checkpoint")
