@@ -176,6 +176,31 @@ def test_who_does_not_read_is_not_answered_for_ever() -> None:
         assert edge.probe.started < 256
 
 
+def test_answers_to_a_client_that_does_not_read_take_little_memory() -> None:
+    """Whatever windows it opens, and however many requests it sends: the next answer waits for the one before."""
+    with serving() as edge, Client(edge.port) as client:
+        client.h2.update_settings({h2.settings.SettingCodes.INITIAL_WINDOW_SIZE: 2**31 - 1})
+        client.h2.increment_flow_control_window(2**31 - 1 - 65_535)
+        client.read()  # our own settings
+        most = 0
+        for _ in range(30):
+            with contextlib.suppress(h2.exceptions.TooManyStreamsError):
+                for _ in range(20):
+                    client.request("/big/100000", flush=False)
+            client.flush()
+            time.sleep(0.02)
+            for connection in list(edge.server._connections):
+                protocol = connection._guarded
+                assert protocol is not None
+                most = max(most, connection.writer.transport.get_write_buffer_size() + protocol.connection.pending)
+        assert until(lambda: edge.probe.running > 20), "answers wait"
+        assert most < 500_000
+        seen = edge.probe.started
+        while len([answer for answer in client.answers.values() if answer[2]]) < seen:
+            assert client.read()
+        assert client.alive()
+
+
 def test_a_stream_reset_while_its_answer_waits_for_a_window_leaves_nothing_behind() -> None:
     with serving() as edge, Client(edge.port, acknowledge=False) as client:
         stream = client.request("/big/200000")

@@ -79,7 +79,7 @@ class GuardedConnection(TCPServer):
                 await self.writer.wait_closed()
 
     async def _speak_h2(self, data: bytes) -> None:
-        protocol = GuardedH2(self.limits, self._flush_soon, *self._arguments)
+        protocol = GuardedH2(self.limits, self, *self._arguments)
         self._guarded = protocol
         self._idle_since = time.monotonic()
         await protocol.initiate()
@@ -158,14 +158,20 @@ class GuardedConnection(TCPServer):
             self._guarded.farewell()
             self._flush_now()
 
-    def _flush_soon(self) -> bool:
-        """Have what is ready written when this turn of the loop is over.
+    async def room(self) -> None:
+        """Wait until the client has taken most of what it was sent."""
+        transport = self.writer.transport
+        while isinstance(self._guarded, GuardedH2) and not transport.is_closing():
+            if transport.get_write_buffer_size() + self._guarded.connection.pending <= HIGH_WATER:
+                return
+            self._flush_now()
+            with contextlib.suppress(OSError, RuntimeError):  # the client is gone
+                await self.writer.drain()
 
-        :returns: False where the client does not keep up, and whoever writes must wait.
-        """
+    def flush_soon(self) -> None:
+        """Have what is ready written when this turn of the loop is over."""
         if self._flushing is None:
             self._flushing = self.loop.call_soon(self._flush_now)
-        return self.writer.transport.get_write_buffer_size() < HIGH_WATER
 
     def _flush_now(self) -> None:
         self._flushing = None

@@ -50,6 +50,11 @@ class Connection(h2.connection.H2Connection):
         self._limits = limits
         self._budget = budget
 
+    @property
+    def pending(self) -> int:
+        """Bytes that wait to be written."""
+        return len(self._data_to_send)
+
     def send_data(self, *args: Any, **kwargs: Any) -> None:
         super().send_data(*args, **kwargs)
         self._budget.earn(Budget.SENT)

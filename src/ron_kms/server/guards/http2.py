@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import contextlib
 import time
-from collections.abc import Callable, Iterable
-from typing import Any, cast
+from collections.abc import Iterable
+from typing import Any, Protocol, cast
 from urllib.parse import unquote
 
 import h2.events
@@ -36,12 +36,22 @@ _COSTS: dict[type[h2.events.Event], float] = {
 }
 
 
+class Writer(Protocol):
+    """The connection, as far as answers need it."""
+
+    async def room(self) -> None:
+        """Wait until the client has taken most of what it was sent."""
+
+    def flush_soon(self) -> None:
+        """Have what is ready written when this turn of the loop is over."""
+
+
 class GuardedH2(H2Protocol):
     """Hypercorn's HTTP/2 with deadlines, budgets and early answers that do no harm."""
 
-    def __init__(self, limits: Limits, flush_soon: Callable[[], bool], *args: Any) -> None:
+    def __init__(self, limits: Limits, writer: Writer, *args: Any) -> None:
         super().__init__(*args)
-        self._flush_soon = flush_soon
+        self._writer = writer
         self.limits = limits
         self.budget = Budget()
         self.connection: Connection = Connection(limits, self.budget)
@@ -199,14 +209,14 @@ class GuardedH2(H2Protocol):
     ) -> bool:
         """An answer at once, if the client has a window for all of it; those of one turn of the loop are one write."""
         head = [(b":status", b"%d" % status), *headers, *self.config.response_headers("h2")]
+        await self._writer.room()
         try:
             if not self.connection.send_whole(stream_id, head, body):
                 return False
         except h2.exceptions.ProtocolError:  # the stream or the connection is gone
             return True
         self.budget.earn(Budget.ANSWERED)
-        if not self._flush_soon():
-            await self._flush()
+        self._writer.flush_soon()
         return True
 
     async def _close_stream(self, stream_id: int) -> None:
