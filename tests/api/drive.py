@@ -67,12 +67,13 @@ class Stream:
         self.sent.append(message)
 
     def answer(self) -> Answer:
-        start, body = self.sent
-        assert (start["type"], body["type"]) == ("http.response.start", "http.response.body")
+        start, *pieces = self.sent
+        assert start["type"] == "http.response.start"
+        assert {piece["type"] for piece in pieces} == {"http.response.body"}
+        assert [piece.get("more_body", False) for piece in pieces] == [True] * (len(pieces) - 1) + [False]
         headers = {name.decode(): value.decode() for name, value in start["headers"]}
         assert len(headers) == len(start["headers"]), "a header came twice"
-        assert not body.get("more_body")
-        return Answer(start["status"], headers, body["body"])
+        return Answer(start["status"], headers, b"".join(piece["body"] for piece in pieces))
 
 
 def chunked(*chunks: bytes, last: bool = True) -> list[dict[str, Any]]:

@@ -188,3 +188,13 @@ def test_a_client_that_leaves_is_not_answered(edge: Edge) -> None:
         edge.run(edge.stream("POST" if headers else "GET", path, stream, *headers))
         assert stream.sent == []
     assert edge.app.traffic.inflight == 0
+
+
+@pytest.mark.parametrize(("size", "pieces"), [(1000, 1), (20_000, 8), (500_000, 8)])
+def test_a_large_answer_is_sent_in_pieces(edge: Edge, size: int, pieces: int) -> None:
+    stream = Stream(chunked(msgspec.msgpack.encode({"name": "a", "data": bytes(size)})))
+    edge.run(edge.stream("POST", "/v1/kms/things", stream, ALL, MSGPACK))
+    assert len(stream.sent) == 1 + pieces
+    answer = stream.answer()
+    assert answer.data["data"] == bytes(size)
+    assert answer.headers["content-length"] == str(len(answer.content))

@@ -26,6 +26,7 @@ from ron_kms.errors import ConfigurationError
 from ron_kms.server.granian import installed
 from ron_kms.server.serving import check_server
 from tests.counts import count
+from tests.e2e.wire import narrowed
 from tests.server.edge import Client
 from tests.server.service import DIGEST, Service, create, serving, until
 
@@ -144,6 +145,37 @@ def test_streams_are_bounded(service: Service) -> None:
         refused = [client.answer(stream)[3] for stream in streams[STREAMS:]]
         assert refused == [ErrorCodes.REFUSED_STREAM] * 20
         assert all(client.answers.get(stream, [None])[0] in {None, 401} for stream in streams[:STREAMS])
+
+
+@pytest.mark.parametrize("server", SERVERS)
+def test_answers_that_nobody_reads_are_bounded(tmp_path: Path, server: str) -> None:
+    """A tenant that asks and does not read is let in no more, and others are; once it has gone it may come again."""
+    with serving(tmp_path / "data", workers="1", server=server, body_memory=str(32 << 20)) as service:
+        _ask_without_reading(service)
+
+
+def _ask_without_reading(service: Service) -> None:
+    token = narrowed(service.token, "tenant = acme")
+    with service.client() as admin, Client(_port(service), acknowledge=False) as client:
+        kid = create(admin, suite="ml-dsa-87")
+        body = json.dumps({"kid": kid, "items": [{"digest": DIGEST}] * 250}).encode()
+        headers = [(":method", "POST"), (":path", "/v1/kms/sign:batch"), (":scheme", "http"), (":authority", "x")]
+        headers += [("authorization", f"Bearer {token}"), ("content-type", "application/json")]
+        statuses = []
+        for _ in range(16):
+            stream = client.h2.get_next_available_stream_id()
+            client.h2.send_headers(stream, headers)
+            client.h2.send_data(stream, body, end_stream=True)
+            client.flush()
+            assert until(lambda stream=stream: client.read(0.1) and client.answers.get(stream, [None])[0])
+            statuses.append(client.answers[stream][0])
+        # One of them is 1.6 MB, and one tenant may have half of 32 MiB.
+        assert statuses == [200] * statuses.index(429) + [429] * (16 - statuses.index(429))
+        assert 8 <= statuses.index(429) <= 12
+        assert admin.post("/sign", json={"kid": kid, "digest": DIGEST}).status_code == 200
+        client.sock.close()
+        again = {"authorization": f"Bearer {token}"}
+        assert until(lambda: admin.post("/sign", json={"kid": kid, "digest": DIGEST}, headers=again).status_code == 200)
 
 
 def test_connections_are_counted(service: Service) -> None:

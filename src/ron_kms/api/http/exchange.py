@@ -41,6 +41,12 @@ _IMMUTABLE = ((b"cache-control", b"private, max-age=31536000, immutable"), _NOSN
 _REVALIDATED_FILE = ((b"cache-control", b"no-cache"), _NOSNIFF)
 
 
+_LARGE = 16_384
+_PIECES = 8
+"""A larger answer is sent in so many pieces, so that a server can make it wait for a slow reader. Granian takes five of
+them, whoever reads, and then no more; it would take a single one at once, and nobody would count what waits."""
+
+
 class Exchange:
     """One request with its answer.
 
@@ -75,7 +81,16 @@ class Exchange:
             *extra,
         ]
         await send({"type": "http.response.start", "status": status, "headers": all_headers})
-        await send({"type": "http.response.body", "body": b"" if self.scope["method"] == "HEAD" else content})
+        if self.scope["method"] == "HEAD":
+            content = b""
+        elif len(content) > _LARGE:
+            size = len(content) // _PIECES + 1
+            sent = 0
+            while len(content) - sent > size:
+                await send({"type": "http.response.body", "body": content[sent : sent + size], "more_body": True})
+                sent += size
+            content = content[sent:]
+        await send({"type": "http.response.body", "body": content})
 
     async def answer_kept(self, status: int, content: bytes, *extra: Header) -> None:
         """An answer that the client may keep, as long as it asks each time."""
