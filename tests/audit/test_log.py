@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-from concurrent.futures import Future
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import closing
 
 import pytest
 
@@ -14,7 +15,11 @@ from ron_kms.audit.registry import Node, open_trail
 from ron_kms.audit.tiles import decode_bundle
 from ron_kms.audit.tree import merkle_root
 from ron_kms.errors import StoreUnavailable
+from ron_kms.store import audit as registered
+from ron_kms.store.audit import AuditLog
 from ron_kms.store.bootstrap import Store
+from ron_kms.store.database import Connection
+from ron_kms.store.rows import Rows
 from tests.audit.place import QUICK, SLOW, Place, crash, record, records, until
 
 
@@ -116,6 +121,29 @@ def test_a_slot_is_written_by_one(place: Place, store: Store) -> None:
     trail.close()
     other.close()
     place.open(store).close()
+
+
+def test_two_that_make_the_same_log_at_once(place: Place, store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The second has read that there is none, and then the first makes it, writes to it and ends."""
+    load_logs = registered.load_logs
+
+    def late(connection: Connection, rows: Rows) -> list[AuditLog]:
+        found = load_logs(connection, rows)
+        monkeypatch.setattr(registered, "load_logs", load_logs)
+        with ThreadPoolExecutor(1) as pool:
+            pool.submit(first).result()
+        return found
+
+    def first() -> None:
+        with closing(place.store()) as another:
+            trail = place.open(another)
+            trail.append(records(0, 3)).result()
+            trail.close()
+
+    monkeypatch.setattr(registered, "load_logs", late)
+    trail = place.open(store)
+    assert (trail.log.damage, trail.log.size) == ("", 3)
+    trail.close()
 
 
 def test_nothing_is_taken_after_the_end(place: Place, store: Store) -> None:

@@ -5,7 +5,9 @@ Then one record stands for what was done with a version: the count, the failures
 
 from __future__ import annotations
 
+import math
 import threading
+import time
 from collections.abc import Sequence
 from typing import Protocol
 
@@ -16,6 +18,9 @@ from ron_kms.audit.tree import Frontier, leaf_hash
 
 KEPT = 256
 """Versions, by tenant and operation, that are kept apart; all others are taken together."""
+
+RETRY_SECONDS = 0.25
+"""After a log had no room it is not asked again for so long: making the records anew takes milliseconds."""
 
 _Name = tuple[str | None, str | None, str]
 
@@ -34,6 +39,7 @@ class Gathered:
         self._log = log
         self._lock = threading.Lock()
         self._kept: dict[_Name, _Sum] = {}
+        self._refused = -math.inf
 
     def __len__(self) -> int:
         """Records that wait to be taken."""
@@ -41,7 +47,7 @@ class Gathered:
 
     def trail(self, records: Sequence[bytes]) -> None:
         """Have records in the log, by themselves or together with others."""
-        if self._kept:
+        if self._kept and time.monotonic() - self._refused >= RETRY_SECONDS:
             self.flush()
         if self._kept or not self._log.trail(records):
             with self._lock:
@@ -51,8 +57,12 @@ class Gathered:
     def flush(self) -> None:
         """Have what was gathered in the log, if there is room for it now."""
         with self._lock:
-            if self._kept and self._log.trail([kept.record() for kept in self._kept.values()]):
+            if not self._kept:
+                return
+            if self._log.trail([kept.record() for kept in self._kept.values()]):
                 self._kept = {}
+            else:
+                self._refused = time.monotonic()
 
     def _add(self, record: Record) -> None:
         name: _Name = (record.tenant, record.kid, record.operation)

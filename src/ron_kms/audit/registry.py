@@ -142,21 +142,29 @@ class _Opening:
         self._pace = pace
 
     def open(self) -> Trail | None:
+        while True:
+            log, folder = self._find()
+            # A folder that was registered and is missing stays so: it is a loss, and not to be made anew.
+            if log is None:
+                folder.make()
+            if folder.path.is_dir() and not folder.lock():
+                return None
+            try:
+                if self._find()[0] == log:
+                    return self._opened(self._made(folder) if log is None else log, folder)
+            except BaseException:
+                folder.unlock()
+                raise
+            # Another process had the lock meanwhile, and has made the log or changed what is known of it.
+            folder.unlock()
+
+    def _find(self) -> tuple[AuditLog | None, LogFolder]:
+        """The slot's log as it is registered, if it is, and its folder."""
         logs = self._store.database.read(lambda connection: registered.load_logs(connection, self._store.rows)).result()
         mine = [log for log in logs if (log.node, log.slot) == (self._node.name, self._slot)]
         log = next((log for log in mine if log.closed is None), None)
         name = log.folder if log else f"{self._slot}-{len(mine) + 1}" if mine else self._slot
-        folder = LogFolder(self._node.folder / name)
-        # A folder that was registered and is missing stays so: it is a loss, and not to be made anew.
-        if log is None:
-            folder.make()
-        if folder.path.is_dir() and not folder.lock():
-            return None
-        try:
-            return self._opened(self._made(folder) if log is None else log, folder)
-        except BaseException:
-            folder.unlock()
-            raise
+        return log, LogFolder(self._node.folder / name)
 
     def _made(self, folder: LogFolder) -> AuditLog:
         """First its folder is on the disk, then its row, so that a row without a folder is always a loss."""
