@@ -10,9 +10,11 @@ from typing import Any
 import pytest
 
 from ron_kms.custody import core as custody
+from ron_kms.engine.queue import SLICE_MICROS
 from ron_kms.errors import NotFound, StoreUnavailable
 from ron_kms.model import Kid, new_uuid
 from ron_kms.service import items
+from ron_kms.service.create import CreateRequest, create
 from ron_kms.service.kms import Kms
 from ron_kms.service.schema import ITEMS_MAX, request_of
 from ron_kms.service.settle import settle
@@ -137,6 +139,38 @@ def test_a_single_request_overtakes_a_batch(store: Store, monkeypatch: pytest.Mo
                 await batch
             assert before <= 2 * PART
             assert sum(calls) == ITEMS_MAX + 1
+
+    run(act())
+
+
+def test_a_tenants_flood_of_batches_does_not_hold_up_another(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    """By the order of execution: few of A's items run between B's asking and its answer."""
+
+    async def act() -> None:
+        with serve(store) as kms:
+            flooding = await make(kms)
+            create_b = request_of(
+                CreateRequest, {"tenant": "other", "purpose": "audit", "use": "sign", "suite": "ed25519"}
+            )
+            quiet = Kid.parse((await create(kms, context(), create_b)).kid)
+            for kid in (flooding, quiet):
+                await sign_with(kms, kid)
+            fast(kms, 100.0)
+            request = request_of(SignBatchRequest, {"kid": flooding.key, "items": [{"digest": DIGEST}] * ITEMS_MAX})
+            slice_items = int(SLICE_MICROS / 100)
+            with watched(monkeypatch) as (calls, _):
+                flood = [asyncio.ensure_future(sign_batch(kms, context(), request)) for _ in range(4)]
+                await until(lambda: kms.queue.waiting_micros > 10 * SLICE_MICROS)
+                for _ in range(10):
+                    before = sum(calls)
+                    await sign_with(kms, quiet)
+                    # What the thread had begun, and what it may have begun before the loop had its next turn.
+                    assert sum(calls) - before <= 1 + 3 * slice_items
+                assert not any(batch.done() for batch in flood)
+                assert kms.queue.wait_micros("other") < SLICE_MICROS
+                assert kms.queue.wait_micros("acme", large=True) > SLICE_MICROS
+                await asyncio.gather(*flood)
+            assert sum(calls) == 4 * ITEMS_MAX + 10
 
     run(act())
 
