@@ -121,6 +121,11 @@ def test_verify_misses_a_log_whose_keys_it_has(original: Data, data: Path) -> No
     assert "WRONG: checkpoint: it is missing" in out
 
 
+def test_verify_of_a_log_that_was_moved_aside(data: Path) -> None:
+    (data / "audit/1").rename(data / "audit/1.unknown-0123abcd")
+    assert run("verify", data)[0] == 0
+
+
 def test_verify_with_keys_of_others(original: Data, data: Path, tmp_path: Path) -> None:
     stranger = DiskLog(tmp_path / "stranger", "deployment/node/0")
     for keys in (stranger.folder / "keys", original.logs[1].folder / "keys"):

@@ -107,7 +107,9 @@ def places(
     logs = []
     for path in found:
         source = Folder(path, _more(tiles, path.name))
-        logs.append(_place(source, None if path == place else path.name, given))
+        # A log that a restored store did not know is moved aside under such a name.
+        slot = path.name.partition(".unknown-")[0]
+        logs.append(_place(source, None if path == place else slot, given))
     yield _known(logs, str(place), origin)
 
 
