@@ -77,6 +77,19 @@ def test_a_revoked_token_is_refused_at_once_however_narrowed() -> None:
     check.check(TOKEN, "kms:sign", 0.0)
 
 
+def test_revocations_are_added_and_let_go_of_a_day_after_the_token_has_expired() -> None:
+    check = checker()
+    check.replace_revoked({TOKEN_ID: None})
+    lasting = {new_uuid(): 2e6 for _ in range(10)}
+    check.revoke(lasting, 0.0)
+    for n in range(5000):
+        check.revoke({new_uuid(): float(n)}, 1e6)
+    assert len(check._revoked) <= 1024 + 11
+    assert check._revoked.keys() >= {TOKEN_ID, *lasting}
+    check.revoke(dict.fromkeys((new_uuid() for _ in range(3000)), 1e6 - 1), 1e6)
+    assert len(check._revoked) > 3000, "the clock may be set back"
+
+
 def test_its_size_is_bounded_and_the_least_recently_used_goes_first() -> None:
     check = checker(cache_size=64)
     kept = check.check(OTHER, "kms:sign", 0.0)

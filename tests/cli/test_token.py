@@ -19,6 +19,7 @@ from ron_kms.capabilities import tokens
 from ron_kms.capabilities.caveats import SCOPES
 from ron_kms.capabilities.macaroon import Macaroon
 from ron_kms.cli.main import commands
+from ron_kms.cli.token_text import describe_tokens
 from ron_kms.errors import BadRequest, KmsError, Unauthenticated
 from tests.backup.command import done, refused
 from tests.capabilities.parts import ROOT, ROOT_ID, TOKEN_ID
@@ -127,6 +128,12 @@ def test_minted_listed_and_revoked_with_what_was_minted_with_it(service: Service
     assert "revoked now: 2" in at(service, "revoke", reader["minted_by"], "--descendants")
     assert until(lambda: status(service, child) == status(service, parent.read_text().strip()) == 401, 5)
     assert "revoked 2" in at(service, "list")
+
+
+def test_a_label_says_nothing_to_the_terminal() -> None:
+    told = describe_tokens([{"id": "x", "scopes": ["kms:read"], "label": "a\x1b[2Jb\u202ec\nd"}])
+    assert "a?[2Jb?c?d" in told
+    assert len(told.splitlines()) == 2
 
 
 def test_roots_rotate_and_the_administrator_s_token_is_replaced(tmp_path: Path) -> None:

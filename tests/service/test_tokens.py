@@ -146,6 +146,7 @@ def test_wider_than_the_minter_is_refused(common: LocalKms, by: Caller, asked: d
         {"prefix": "a/b/c/d"},
         {"tenant": "acme", "prefix": "core/audit"},
         {"expires": NOW - timedelta(seconds=1)},
+        {"expires": "9999-12-31T23:00:00-05:00"},
         {"rate": 0},
         {"rate": 1_000_000_000},
         {"label": "x" * 201},
@@ -194,6 +195,16 @@ def test_revoked_with_what_was_minted_with_it_only_where_that_is_asked_for(kms: 
     assert [refused(kms, one.token) for one in made] == [True, False, False, False]
     assert act(kms, OWNER, "revoke-token", id=parent.id, descendants=True).count == 2
     assert [refused(kms, one.token) for one in made] == [True, True, True, False]
+
+
+def test_nothing_is_minted_with_a_token_of_whose_revocation_nobody_has_heard_yet(kms: LocalKms) -> None:
+    """It would escape who has revoked all that was minted with it."""
+    minter = mint(kms, scopes=["kms:admin", "kms:sign"])
+    by = check(kms, minter.token)
+    act(kms, OWNER, "revoke-token", id=minter.id, descendants=True)
+    with pytest.raises(Unauthenticated):
+        mint(kms, by)
+    assert len(listed(kms)) == 1
 
 
 def test_many_are_revoked_in_several_calls(kms: LocalKms, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -15,9 +15,10 @@ from ron_kms.store.bootstrap import Store
 from ron_kms.store.minted import Minted, insert_minted, list_minted, minted_with
 from ron_kms.store.revocations import Revocation, find_revocations, load_revocations, read_change, revoke
 from ron_kms.store.schema import REVOCATIONS, TOKENS
-from ron_kms.store.tokens import ROOTS_MAX, TokenRoot, insert_token_root, list_token_roots, retire_token_root
+from ron_kms.store.tokens import ROOTS_MAX, TokenRoot, after_all, insert_token_root, list_token_roots, retire_token_root
 
 HOUR = timedelta(hours=1)
+LONG = revocations.KEPT_LONGER + HOUR
 
 
 def now() -> datetime:
@@ -61,7 +62,7 @@ def test_they_come_back_with_the_moment_until_which_they_matter(store: Store) ->
 
 def test_the_oldest_leave_when_they_do_not_matter_any_more_and_the_others_stay(store: Store) -> None:
     kept = [gone(), gone(now() + HOUR)]
-    enter(store, "acme", kept[0], gone(now() - HOUR), gone(now() - HOUR), kept[1])
+    enter(store, "acme", kept[0], gone(now() - LONG), gone(now() - LONG), kept[1])
     assert loaded(store).keys() == {one.token_id for one in kept}
     assert numbers(store, "acme") == [4, 5], "no number is given twice"
     more = [gone() for _ in range(3)]
@@ -75,7 +76,7 @@ def test_their_number_stays_near_that_of_those_that_matter(store: Store) -> None
     lasting = [gone() for _ in range(20)]
     enter(store, "acme", *lasting)
     for _ in range(100):
-        enter(store, "acme", gone(now() - HOUR))
+        enter(store, "acme", gone(now() - LONG))
         assert len(numbers(store, "acme")) <= 24
     assert loaded(store).keys() >= {one.token_id for one in lasting}
 
@@ -88,14 +89,34 @@ def test_a_retired_root_takes_the_revocations_of_its_tokens_along(store: Store) 
         insert_token_root(connection, store.rows, sealing, TokenRoot(name, SecretKey.generate(), created, None))
 
     store.database.write(lambda c: root(c, "old", start - 2 * HOUR)).result()
+    enter(store, "", gone(revoked=start - HOUR))
     store.database.write(lambda c: root(c, "new", start)).result()
-    enter(store, "", gone(revoked=start - HOUR), gone(revoked=start + HOUR))
+    enter(store, "", gone(revoked=start + HOUR))
     assert len(loaded(store)) == 2
     store.database.write(lambda c: retire_token_root(c, store.rows, "old", now())).result()
     last = gone(revoked=start + HOUR)
     enter(store, "", last)
     assert len(loaded(store)) == 2
     assert last.token_id in loaded(store)
+    sealing.release()
+
+
+def test_a_clock_that_is_set_back_or_was_ahead_brings_no_token_back(store: Store) -> None:
+    sealing, ahead = store.keys.derive("token-roots"), now() + HOUR
+
+    def root(connection: Connection, name: str) -> None:
+        created = after_all(connection, store.rows, now() if name else ahead)
+        insert_token_root(connection, store.rows, sealing, TokenRoot(name, SecretKey.generate(), created, None))
+
+    store.database.write(lambda c: root(c, "")).result()
+    set_back, expired = gone(), gone(now() - HOUR)
+    enter(store, "acme", set_back, expired)
+    for _ in range(4):
+        enter(store, "acme", gone(now() - LONG))
+    assert loaded(store).keys() >= {set_back.token_id, expired.token_id}
+    store.database.write(lambda c: root(c, "newer")).result()
+    known = store.database.read(lambda c: list_token_roots(c, store.rows)).result()
+    assert [one.id for one in known] == ["", "newer"], "the order in which they were made"
     sealing.release()
 
 

@@ -25,6 +25,9 @@ _FORM = "1"
 _ROOT_ID = r"[0-9a-z-]{1,36}"
 _IDENTIFIER = re.compile(rf"{_FORM}/({_ROOT_ID})/([0-9a-f-]{{36}})".encode("ascii"))
 
+_DAY = 86_400.0
+"""For so long an expired token is still known to be revoked: the clock may be set back."""
+
 _WRONG = "the token is not valid"
 _EXPIRED = "the token has expired"
 
@@ -153,7 +156,8 @@ class TokenChecker:
         """
         self._revoked.update(revoked)
         if len(self._revoked) > self._tidy_at:
-            self.replace_revoked({one: until for one, until in self._revoked.items() if until is None or until > now})
+            past = now - _DAY
+            self.replace_revoked({one: until for one, until in self._revoked.items() if until is None or until > past})
 
     @property
     def cached(self) -> int:

@@ -43,7 +43,9 @@ def describe_tokens(tokens: list[Json]) -> str:
         covers = one.get("prefix") or one.get("tenant") or "every tenant"
         end = f"revoked {one['revoked']}" if "revoked" in one else f"expires {one.get('expires', 'never')}"
         rate = f", {one['rate']} a second" if "rate" in one else ""
-        lines.append(f"{one['id']}  {end}  {one['label']}".rstrip())
+        # Whoever may mint may write a label, and this is read in somebody else's terminal.
+        label = "".join(sign if sign.isprintable() else "?" for sign in one["label"])
+        lines.append(f"{one['id']}  {end}  {label}".rstrip())
         lines.append(f"  {covers}: {' '.join(one['scopes'])}{rate}")
     return "\n".join(lines) if lines else "No token is listed."
 

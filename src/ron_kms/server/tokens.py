@@ -14,7 +14,7 @@ from ron_kms.server.data_dir import TOKEN, DataDirectory
 from ron_kms.store.bootstrap import Store
 from ron_kms.store.database import Connection
 from ron_kms.store.minted import Minted, insert_minted
-from ron_kms.store.tokens import TokenRoot, insert_token_root, list_token_roots, retire_token_root
+from ron_kms.store.tokens import TokenRoot, after_all, insert_token_root, list_token_roots, retire_token_root
 
 LABEL = "administrator"
 
@@ -56,9 +56,10 @@ def reset_tokens(store: Store, directory: DataDirectory, *, retire: bool) -> Pat
 
     def write(connection: Connection) -> None:
         before = list_token_roots(connection, store.rows)
-        _enter(connection, store, sealing, fresh, minted)
+        now = after_all(connection, store.rows, fresh.created)
+        _enter(connection, store, sealing, fresh._replace(created=now), minted._replace(created=now))
         for root in before if retire else ():
-            retire_token_root(connection, store.rows, root.id, fresh.created)
+            retire_token_root(connection, store.rows, root.id, now)
         note(connection, store.rows, "reset-tokens", "tokens from before are ended" if retire else minted.id)
 
     try:

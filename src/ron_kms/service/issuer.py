@@ -83,6 +83,9 @@ class Issuer:
         store = self._store
         with self.sealing() as sealing:
             self._roots = store.database.read(lambda it: load_token_roots(it, store.rows, sealing)).result()
+        for root in self._roots:
+            if root.retired is not None:
+                root.key.release()
         live = {root.id: root.key for root in self._roots if root.retired is None}
         self._signing = _Signing(*list(live.items())[-1]) if live else None
         self.checker.replace_roots(live)

@@ -15,7 +15,14 @@ from ron_kms.service.kms import Kms
 from ron_kms.service.operation import Context, Operation
 from ron_kms.service.schema import Answer, Moment, Request
 from ron_kms.store.database import Connection
-from ron_kms.store.tokens import RootDates, TokenRoot, insert_token_root, list_token_roots, retire_token_root
+from ron_kms.store.tokens import (
+    RootDates,
+    TokenRoot,
+    after_all,
+    insert_token_root,
+    list_token_roots,
+    retire_token_root,
+)
 
 
 class RootsRequest(Request):
@@ -65,16 +72,18 @@ async def rotate_root(kms: Kms, context: Context, request: RotateRootRequest) ->
     await kms.require_fresh()
     fresh = TokenRoot(new_uuid(), SecretKey.generate(), datetime.now(UTC), None)
 
-    def write(connection: Connection) -> None:
+    def write(connection: Connection) -> datetime:
+        newest = fresh._replace(created=after_all(connection, kms.rows, fresh.created))
         with kms.issuer.sealing() as sealing:
-            insert_token_root(connection, kms.rows, sealing, fresh)
+            insert_token_root(connection, kms.rows, sealing, newest)
+        return newest.created
 
     try:
-        await recorded(kms, context, write, lambda _: Fact("rotate-token-root", reason=fresh.id))
+        created = await recorded(kms, context, write, lambda _: Fact("rotate-token-root", reason=fresh.id))
     finally:
         fresh.key.release()
     await kms.wait(kms.watcher.look_soon())
-    return TokenRootAnswer(id=fresh.id, created=fresh.created)
+    return TokenRootAnswer(id=fresh.id, created=created)
 
 
 async def retire_root(kms: Kms, context: Context, request: RetireRootRequest) -> TokenRootAnswer:

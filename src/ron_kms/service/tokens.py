@@ -12,7 +12,7 @@ from typing import Annotated, Any, Literal
 from msgspec import UNSET, Meta, UnsetType
 
 from ron_kms.capabilities.caveats import RATE_MAX, SCOPES
-from ron_kms.errors import BadRequest, NoCapability, NotFound
+from ron_kms.errors import BadRequest, NoCapability, NotFound, Unauthenticated
 from ron_kms.model import Caller, is_uuid7, new_uuid
 from ron_kms.service.audit import Fact, recorded
 from ron_kms.service.kms import Kms
@@ -132,6 +132,7 @@ async def mint(kms: Kms, context: Context, request: MintRequest) -> MintAnswer:
     """:raises NoCapability: the minter's token has not got the scopes, or does not cover tenant and prefix.
     :raises BadRequest: the prefix is not made of whole segments, a scope is there twice, or it would be expired.
     :raises Conflict: its tenant has too many, or there is no root.
+    :raises Unauthenticated: the minter's token was just revoked.
     """
     await kms.require_fresh()
     caller, now = context.caller, datetime.now(UTC)
@@ -144,6 +145,9 @@ async def mint(kms: Kms, context: Context, request: MintRequest) -> MintAnswer:
     minted = Minted(token_id, reach, scopes, rate, expires, root_id, caller.token_id, request.label, now)
 
     def write(connection: Connection) -> None:
+        # A revocation that this process has not heard of yet: what is minted after it would escape it.
+        if find_revocations(connection, kms.rows, [caller.token_id]):
+            raise Unauthenticated("the token is not valid")
         require_live(connection, kms.rows, root_id)
         insert_minted(connection, kms.rows, minted)
 
@@ -243,7 +247,10 @@ def _expires(caller: Caller, request: MintRequest, now: datetime) -> datetime | 
         asked = own if asked is None else min(asked, own)
     if asked is None:
         return None
-    asked = asked.astimezone(UTC).replace(microsecond=0)
+    try:
+        asked = asked.astimezone(UTC).replace(microsecond=0)
+    except OverflowError:
+        raise BadRequest("the expiry is outside the years 1 to 9999") from None
     if asked <= now:
         raise BadRequest("the token would have expired already")
     return asked

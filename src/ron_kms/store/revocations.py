@@ -8,7 +8,7 @@ and where that one still matters, it is entered anew as the newest.
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any, NamedTuple
 
 from sqlalchemy import ColumnElement, Connection, delete, func, or_, select
@@ -18,14 +18,19 @@ from ron_kms.store import changes
 from ron_kms.store.heads import NOBODY, all_heads, find_head, save_head
 from ron_kms.store.rows import Rows, stored_time
 from ron_kms.store.schema import REVOCATIONS
-from ron_kms.store.tokens import oldest_live
+from ron_kms.store.tokens import after_all, oldest_live
 
 UNLISTED_MAX = 10_000
 """Revocations of tokens that no row tells of; of others there are as many as tokens at most."""
 
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+
 _CLEARED = 16
 """Of the oldest that one new one looks at, at most."""
 
+
+KEPT_LONGER = timedelta(days=1)
+"""Than tokens are valid: a clock that was ahead for a while must not bring a token back."""
 
 _ASKED = 1000
 """Ids in one query."""
@@ -51,7 +56,9 @@ def revoke(connection: Connection, rows: Rows, tenant: str, entered: Iterable[Re
     :raises StoreCorrupt: the tenant's head was edited or taken out.
     """
     first, last = _range(connection, rows, tenant)
-    for one in entered:
+    least = after_all(connection, rows, _EPOCH)
+    for given in entered:
+        one = given._replace(revoked=max(given.revoked, least))
         last += 1
         rows.insert(connection, REVOCATIONS, {"tenant": tenant, "n": last, **one._asdict()})
         changes.record(connection, rows, "token", _written(one))
@@ -135,7 +142,7 @@ def _range(connection: Connection, rows: Rows, tenant: str) -> tuple[int, int]:
 
 def _clear(connection: Connection, rows: Rows, tenant: str, first: int, last: int) -> tuple[int, int]:
     """Take the oldest away where some do not matter any more; returns the numbers as they are then."""
-    now, oldest = datetime.now(UTC), oldest_live(connection, rows)
+    now, oldest = datetime.now(UTC) - KEPT_LONGER, oldest_live(connection, rows)
     mine = REVOCATIONS.c.tenant == tenant
     if connection.execute(select(REVOCATIONS.c.n).where(mine, _over(now, oldest)).limit(1)).first() is None:
         return first, last

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import NamedTuple
 
 from sqlalchemy import Connection, delete, select
@@ -22,6 +22,8 @@ class TokenRoot(NamedTuple):
     created: datetime
     retired: datetime | None
 
+
+_MICROSECOND = timedelta(microseconds=1)
 
 ROOTS_MAX = 64
 """Rows; a new root takes the place of one that was retired long ago."""
@@ -90,6 +92,14 @@ def oldest_live(connection: Connection, rows: Rows) -> datetime | None:
     :raises StoreCorrupt: a row was edited.
     """
     return next((one.created for one in list_token_roots(connection, rows) if one.retired is None), None)
+
+
+def after_all(connection: Connection, rows: Rows, now: datetime) -> datetime:
+    """A time for what comes after every root that there is, also where the clock was set back.
+
+    :raises StoreCorrupt: a row was edited.
+    """
+    return max([now, *(one.created + _MICROSECOND for one in list_token_roots(connection, rows))])
 
 
 def require_live(connection: Connection, rows: Rows, root_id: str) -> None:
