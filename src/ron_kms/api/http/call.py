@@ -80,8 +80,6 @@ class Edge:
             self.metrics.refused(error.code)
             await exchange.body.drain(self.deadlines)
             await exchange.answer_error(error, *extra)
-        except ClientGone:
-            pass
         finally:
             traffic.leave()
 
@@ -92,8 +90,6 @@ class Edge:
             await Body(receive).drain(self.deadlines)
             await send({"type": "http.response.start", "status": 204, "headers": [(b"allow", methods)]})
             await send({"type": "http.response.body", "body": b""})
-        except ClientGone:
-            pass
         finally:
             self.traffic.leave()
 
@@ -141,6 +137,7 @@ class Call:
                         await self._answer(exchange, response, content)
         except ClientGone:
             edge.metrics.refused("disconnect")
+            await exchange.answer_error(BadRequest("the body was cut off"))
         finally:
             self._inflight(-1)
             edge.traffic.leave()

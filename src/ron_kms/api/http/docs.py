@@ -9,7 +9,7 @@ from typing import Any
 
 import msgspec
 
-from ron_kms.api.http.body import Body, ClientGone, Receive
+from ron_kms.api.http.body import Body, Receive
 from ron_kms.api.http.call import Edge
 from ron_kms.api.http.exchange import Exchange, Scope, Send
 from ron_kms.api.http.headers import gather, request_id
@@ -49,8 +49,6 @@ class Static:
             self._edge.metrics.refused(error.code)
             self._edge.metrics.reject(error.limit)
             await Exchange(scope, receive, send).answer_error(error)
-        except ClientGone:
-            pass
         finally:
             share.give_back()
             self._edge.traffic.leave()

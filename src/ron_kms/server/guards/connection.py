@@ -48,6 +48,8 @@ class GuardedConnection(TCPServer):
         try:
             socket = self.writer.get_extra_info("socket")
             tls = self.writer.get_extra_info("ssl_object")
+            # Before the group, which would wrap what they raise for a client that has gone already.
+            client, server = socket.getpeername(), socket.getsockname()
             async with TaskGroup(self.loop) as task_group:
                 self._arguments = (
                     self.app,
@@ -56,8 +58,8 @@ class GuardedConnection(TCPServer):
                     task_group,
                     ConnectionState(self.state),
                     tls is not None,
-                    parse_socket_addr(socket.family, socket.getpeername()),
-                    parse_socket_addr(socket.family, socket.getsockname()),
+                    parse_socket_addr(socket.family, client),
+                    parse_socket_addr(socket.family, server),
                     self.protocol_send,
                 )
                 if tls is not None and tls.selected_alpn_protocol() == "h2":
