@@ -95,6 +95,15 @@ class PolicyRefused(CallerError):
     default_hint = "Ask for something at least as strict as policy demands."
 
 
+class AttestationMissing(CallerError):
+    """KMS_ATTESTATION is ``required`` and nothing vouches for where the key is kept."""
+
+    code = "AttestationMissing"
+    http = 403
+    grpc = "PERMISSION_DENIED"
+    default_hint = "Use a key whose backend attests it, or have the operator set KMS_ATTESTATION."
+
+
 class NotFound(CallerError):
     code = "NotFound"
     http = 404

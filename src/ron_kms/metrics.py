@@ -214,6 +214,15 @@ class Metrics:
         self._depth_small, self._depth_large = self._depth.labels("small"), self._depth.labels("large")
         self._depth_audit = self._depth.labels("audit")
         self.audit = AuditMetrics(self.registry)
+        self._attest = Counter(
+            "kms_attest_total", "Requests that evidence was asked for", ["result"], registry=self.registry
+        )
+        self._attestation_ready = Gauge(
+            "attestation_ready",
+            "1 where keys have the evidence that signing needs",
+            multiprocess_mode="livemin",
+            registry=self.registry,
+        )
         self._batch = Histogram(
             "kms_batch_size", "Items in a batch request", ["op"], buckets=BATCH_BUCKETS, registry=self.registry
         )
@@ -304,6 +313,14 @@ class Metrics:
         """So many jobs wait in the engine."""
         self._depth_small.set(small)
         self._depth_large.set(large)
+
+    def attest(self, result: str) -> None:
+        """A request to sign asked for evidence; ``missing`` where there was none and it was refused for that."""
+        self._attest.labels(result).inc()
+
+    def attested(self, ready: bool) -> None:
+        """Whether keys have the evidence that signing needs."""
+        self._attestation_ready.set(ready)
 
     def audit_depth(self, appends: int) -> None:
         """So many appends wait for the audit log."""

@@ -247,6 +247,15 @@ class Settings(Where, frozen=True, kw_only=True):
         ),
     ] = 604_800.0
 
+    attestation: Annotated[
+        str,
+        Knob(
+            Section.KEYS,
+            one_of("never", "if-available", "required"),
+            "Whether signing asks what vouches for where a key is kept. Nothing does for keys in the store: with"
+            " `required` they do not sign.",
+        ),
+    ] = "if-available"
     audit_private: Annotated[
         str,
         Knob(

@@ -14,7 +14,15 @@ from ron_kms.server.control import Report
 SILENCE_SECONDS = 2.0
 REPORT_SECONDS = 0.5
 
-NEEDED = ("config_loaded", "listener_bound", "store_ready", "store_intact", "audit_ready", "rng_ok")
+NEEDED = (
+    "config_loaded",
+    "listener_bound",
+    "store_ready",
+    "store_intact",
+    "attestation_ready",
+    "audit_ready",
+    "rng_ok",
+)
 """Without one of these nothing private can be done."""
 WISHED = ("checkpoint_recent", "clock_ok", "verify_cache_ok", "pq_policy_ok")
 """Without one of these requests are served, and the operator should look: tokens expire by the clock, cached keys

@@ -136,6 +136,7 @@ class _Worker:
                 cache=bounds_of(settings),
                 audit=trail,
                 auditing=auditing_of(settings),
+                attestation=settings.attestation,  # type: ignore[arg-type] # checked there
             )
             kms.queue = tracing.queue(kms.queue)
             app = create_app(
@@ -266,6 +267,7 @@ class _Worker:
                 "listener_bound": not self._stop.is_set(),
                 "store_ready": answers and kms.watcher.fresh(),
                 "store_intact": not kms.watcher.corrupt,
+                "attestation_ready": kms.attested,
                 "audit_ready": not kms.audit.fault,
                 "checkpoint_recent": kms.audit.recent,
                 "rng_ok": rng.works(),

@@ -16,6 +16,7 @@ from blake3 import blake3
 
 from ron_kms.audit.record import Record, encode
 from ron_kms.audit.tree import merkle_root
+from ron_kms.custody.attestation import SOFTWARE
 from ron_kms.errors import InvalidSignature, KmsError
 from ron_kms.model import Caller, Kid, Version, new_uuid
 from ron_kms.service.kms import Kms
@@ -24,9 +25,6 @@ from ron_kms.service.work import Batch, Work
 from ron_kms.store.database import Connection
 
 T = TypeVar("T")
-
-SOFTWARE = "none"
-"""What vouches for keys that software keeps: nothing."""
 
 _ITSELF = Caller("service", frozenset())
 
@@ -116,7 +114,7 @@ def _record(batch: Batch, works: Sequence[Work[Any]], digest: bytes, now: int) -
             now,
             result,
             reason,
-            SOFTWARE,
+            SOFTWARE.kind,
             len(works),
             failures,
         )
@@ -174,7 +172,7 @@ def fact_record(context: Context, fact: Fact) -> bytes:
             time=time.time_ns() // 1000,
             result="ok",
             reason=fact.reason,
-            attestation=SOFTWARE,
+            attestation=SOFTWARE.kind,
             count=1,
             failures=0,
         )

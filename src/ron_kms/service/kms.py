@@ -9,9 +9,11 @@ from ron_kms.audit.gathered import Gathered
 from ron_kms.audit.log import Durability
 from ron_kms.audit.memory import MemoryTrail
 from ron_kms.audit.registry import Trail
+from ron_kms.custody.attestation import SOFTWARE, Posture, require_evidence, satisfied
 from ron_kms.custody.core import Custodian
 from ron_kms.engine.costs import Cost
 from ron_kms.engine.queue import CryptoQueue
+from ron_kms.errors import AttestationMissing
 from ron_kms.keys.directory import Bounds, Directory, Wait
 from ron_kms.keys.freshness import Watcher
 from ron_kms.metrics import Metrics
@@ -77,6 +79,7 @@ class Kms:
         issuer: Issuer,
         audit: Trail | MemoryTrail,
         auditing: AuditSettings,
+        attestation: Posture,
     ) -> None:
         self.database = database
         self.rows = rows
@@ -95,6 +98,7 @@ class Kms:
         self.audit = audit
         self.auditing = auditing
         self.gathered = Gathered(audit)
+        self.attestation = attestation
         self.use_policy(policy)
 
     def use_policy(self, policy: PolicySettings) -> None:
@@ -116,6 +120,7 @@ class Kms:
         counts = self.directory.tend()
         self.metrics.cache(counts)
         self.metrics.audit_depth(self.audit.depth)
+        self.metrics.attested(self.attested)
         self.gathered.flush()
         return self.policies.tend() and counts.kept_up
 
@@ -127,6 +132,22 @@ class Kms:
         if self.patient and not self.watcher.fresh():
             await self.wait(self.watcher.look_soon())
         self.watcher.require()
+
+    @property
+    def attested(self) -> bool:
+        """Whether keys have the evidence that signing needs; none has any, for the store keeps them all."""
+        return satisfied(self.attestation, SOFTWARE)
+
+    def require_attestation(self) -> None:
+        """For the beginning of signing.
+
+        :raises AttestationMissing: it needs evidence and there is none.
+        """
+        try:
+            require_evidence(self.attestation, SOFTWARE)
+        except AttestationMissing:
+            self.metrics.attest("missing")
+            raise
 
     def changed(self, kid: Kid, n: int) -> None:
         """Tell this process at once of its own change ``n`` to a key, which the watcher would come upon later."""

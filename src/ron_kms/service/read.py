@@ -6,6 +6,7 @@ from typing import Annotated, Any, TypeVar
 
 from msgspec import UNSET, Meta, UnsetType
 
+from ron_kms.custody.attestation import SOFTWARE
 from ron_kms.errors import BadRequest
 from ron_kms.model import Key, KeyState, Kid, State, Use, Version
 from ron_kms.service.change import etag_of
@@ -81,6 +82,7 @@ class VersionDetails(Answer):
     created: Moment
     destroy_at: Moment | UnsetType = UNSET
     destroyed: Moment | UnsetType = UNSET
+    attestation: Annotated[str, Meta(description="What vouches for where its private key is kept.")] = SOFTWARE.kind
 
 
 class GetAnswer(KeyFields, kw_only=True):

@@ -87,14 +87,20 @@ async def sign(kms: Kms, context: Context, request: SignRequest) -> SignAnswer:
     """:raises NotFound, KeyDisabled, Conflict, BadRequest, Unsupported: as it concerns this key.
     :raises PolicyRefused: a mode is asked for that is looser than the tenant's policy, or that signatures by the newest
         version of this key cannot satisfy.
+    :raises AttestationMissing: it needs a key that something vouches for.
     """
     context.op_id = request.op_id or None
+    kms.require_attestation()
     return await SIGN.one(kms, context, "sign", request)
 
 
 async def sign_batch(kms: Kms, context: Context, request: SignBatchRequest) -> SignBatchAnswer:
-    """Each item succeeds or fails by itself."""
+    """Each item succeeds or fails by itself.
+
+    :raises AttestationMissing: it needs keys that something vouches for.
+    """
     context.op_id = request.op_id or None
+    kms.require_attestation()
     results = await SIGN.many(kms, context, "sign:batch", request.items, request.kid)
     return SignBatchAnswer(items=each(SignResult, results))
 

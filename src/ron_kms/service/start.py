@@ -7,6 +7,7 @@ from pathlib import Path
 
 from ron_kms.audit.memory import MemoryTrail
 from ron_kms.audit.registry import Node, Trail, open_session
+from ron_kms.custody.attestation import Posture
 from ron_kms.custody.core import Custodian
 from ron_kms.engine.costs import measure
 from ron_kms.engine.queue import CryptoQueue
@@ -40,6 +41,7 @@ def start(
     cache: Bounds | None = None,
     audit: Trail | None = None,
     auditing: AuditSettings = AUDITING,
+    attestation: Posture = "if-available",
 ) -> Kms:
     """Put the floors together for one process; the service takes the store over and closes it.
 
@@ -50,6 +52,7 @@ def start(
     :param recent: counts what later phases would refuse; one for this process alone by default.
     :param cache: how much is kept of keys, and for how long.
     :param audit: the log that is written to, which the service takes over, too; by default one in memory.
+    :param attestation: whether keys that nothing vouches for may sign.
     :raises ConfigurationError: too little memory can be locked.
     :raises StoreUnavailable, StoreCorrupt: the store's changes cannot be looked at.
     """
@@ -74,6 +77,7 @@ def start(
         issuer=Issuer(store, watcher),
         audit=MemoryTrail() if audit is None else audit,
         auditing=auditing,
+        attestation=attestation,
     )
     _watch_policies(watcher, kms.policies)
     return kms
