@@ -20,7 +20,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Generic, ParamSpec, TypeVar
+from typing import Any, Generic, TypeVar
 
 from msgspec import UNSET, UnsetType
 
@@ -30,6 +30,7 @@ from ron_kms.engine.queue import SLICE_MICROS
 from ron_kms.errors import BadRequest, KmsError
 from ron_kms.keys.directory import Entry
 from ron_kms.model import Caller, Kid, Policy
+from ron_kms.policy.pq import mode_of
 from ron_kms.service.kms import Kms
 from ron_kms.service.operation import Context
 from ron_kms.service.schema import does_not_open, no_such_key
@@ -40,7 +41,6 @@ from ron_kms.service.work import PART, Batch, Item, Overtaken, Slice, Work, part
 ItemT = TypeVar("ItemT", bound=Item)
 Prepared = TypeVar("Prepared")
 Result = TypeVar("Result")
-Params = ParamSpec("Params")
 T = TypeVar("T")
 
 
@@ -48,8 +48,8 @@ def _as_named(_: object, kid: Kid) -> Kid:
     return kid
 
 
-def _as_policy_says(_: object, __: Entry, ___: Policy) -> Mode:
-    raise NotImplementedError
+def _as_policy_says(_: object, entry: Entry, policy: Policy) -> Mode:
+    return mode_of(policy, entry.kid.uuid)
 
 
 def _ok(_: object) -> str:
