@@ -22,7 +22,7 @@ from hypercorn.utils import filter_pseudo_headers
 from ron_kms.server.guards.frames import Connection
 from ron_kms.server.guards.headers import Block
 from ron_kms.server.guards.limits import Budget, Limits
-from ron_kms.server.guards.stream import Asked, Exchange, Spawner
+from ron_kms.server.guards.stream import Asked, GuardedStream, Spawner
 
 _COSTS: dict[type[h2.events.Event], float] = {
     h2.events.PingReceived: Budget.CONTROL,
@@ -144,9 +144,9 @@ class GuardedH2(H2Protocol):
 
         async def read(size: int) -> None:
             self._acknowledge(stream_id, size)
-            await self._flush()
+            self._writer.flush_soon()
 
-        stream = Exchange(
+        stream = GuardedStream(
             self._send_whole,
             self.app,
             self.config,

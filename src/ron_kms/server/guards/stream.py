@@ -92,7 +92,7 @@ class Asked(NamedTuple):
     headers: list[tuple[bytes, bytes]]
 
 
-class Exchange(HTTPStream):
+class GuardedStream(HTTPStream):
     """Hypercorn's stream, which holds the head of an answer until it knows whether the body is one piece."""
 
     def __init__(self, whole: Whole, *args: Any) -> None:
