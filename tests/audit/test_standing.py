@@ -175,6 +175,18 @@ def test_a_gap_is_accepted_and_told_by_the_log_that_follows(place: Place, lost: 
     store.close()
 
 
+def test_a_log_that_is_being_written_is_no_gap(place: Place) -> None:
+    store = place.store()
+    trail = place.open(store)
+    trail.append(records(0, 3)).result()
+    with pytest.raises(ConfigurationError, match="written by another process"):
+        standing(place, store).accept_gap()
+    trail.append(records(3, 1)).result()
+    trail.close()
+    assert standing(place, store).accept_gap() == []
+    store.close()
+
+
 def test_what_is_done_offline_is_in_the_next_log_once(place: Place) -> None:
     store = place.store()
     for number in range(3):

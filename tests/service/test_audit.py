@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import asyncio
+import threading
 from collections.abc import Callable, Iterator
+from concurrent.futures import Future
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +18,9 @@ from ron_kms.audit.tree import merkle_root
 from ron_kms.capabilities.caveats import ALL_SCOPES
 from ron_kms.errors import BadRequest, KeyDisabled, NotFound, StoreUnavailable
 from ron_kms.model import Caller, Kid, new_uuid
+from ron_kms.service.audit import Fact, by_itself, recorded
 from ron_kms.service.local import LocalKms
+from ron_kms.store.database import Connection
 from tests.service.place import act
 
 DIGEST = blake3(b"payload").digest()
@@ -95,6 +100,33 @@ def test_changes(log: Log) -> None:
     kms.set_policy("acme", phase=2)
     made = log.one()
     assert (made.operation, made.tenant, made.kid, made.reason) == ("put-policy", "acme", None, "phase 2, 100 percent")
+
+
+def test_a_change_is_recorded_though_nobody_waits_for_it_any_more(log: Log) -> None:
+    begun, go_on = threading.Event(), threading.Event()
+
+    def change(_: Connection) -> None:
+        begun.set()
+        assert go_on.wait(30)
+
+    async def leave() -> None:
+        kms = log.kms._kms
+        kms.wait = _on_the_loop
+        asking = asyncio.create_task(recorded(kms, by_itself(), change, lambda _: Fact("rotate", "acme")))
+        assert await asyncio.to_thread(begun.wait, 30)
+        asking.cancel()
+        await asyncio.wait([asking])
+        assert asking.cancelled()
+        go_on.set()
+        await _on_the_loop(kms.database.write(lambda _: None))
+
+    asyncio.run(leave())
+    made = log.one()
+    assert (made.operation, made.tenant) == ("rotate", "acme")
+
+
+async def _on_the_loop(future: Future[Any]) -> Any:
+    return await asyncio.wrap_future(future)
 
 
 def test_tokens_and_their_roots(log: Log) -> None:

@@ -7,6 +7,7 @@ changed is set aside once that is accepted, as it is; another takes its place.
 
 from __future__ import annotations
 
+import contextlib
 import secrets
 from collections.abc import Iterator
 from datetime import UTC, datetime
@@ -93,9 +94,19 @@ class Standing:
         """Close the logs that fail their check. Their files stay as they are; another log begins at the next start, and
         has a record of this, with the size and the root that the closed one had had.
 
-        :raises ConfigurationError: the store is older than a log, which is not a gap.
+        :raises ConfigurationError: the store is older than a log, which is not a gap; or a session of the library still
+            writes one.
         :raises OSError: a log cannot be read.
         """
+        with contextlib.ExitStack() as locked:
+            for log, folder in self._logs():
+                # What is being written looks changed to whoever reads it without the lock.
+                if folder.path.is_dir() and not folder.lock():
+                    raise ConfigurationError(f"the audit log {log.origin} is written by another process: end it first")
+                locked.callback(folder.unlock)
+            return self._accept_gap()
+
+    def _accept_gap(self) -> list[Accepted]:
         accepted = []
         for log, folder in self._logs():
             cause = log.damage or ""

@@ -10,6 +10,8 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Callable, Sequence
+from concurrent.futures import Future
+from functools import partial
 from typing import Any, NamedTuple, TypeVar
 
 from blake3 import blake3
@@ -142,12 +144,35 @@ async def recorded(
         told = fact(result)
         return result, None if told is None else kms.audit.put(connection, fact_record(context, told))
 
+    delivered: Future[None] = Future()
+    delivered.set_running_or_notify_cancel()
+    written = kms.database.write(write)
+    # Whoever asked may be gone before it is made: its record is handed over all the same.
+    written.add_done_callback(partial(_deliver, kms, delivered))
     result: T
-    result, waiting = await kms.wait(kms.database.write(write))
+    result, _ = await kms.wait(written)
     made(result)
-    if waiting is not None:
-        await kms.wait(kms.audit.deliver(waiting))
+    await kms.wait(delivered)
     return result
+
+
+def _deliver(kms: Kms, delivered: Future[None], written: Future[Any]) -> None:
+    """Have the record of a change in the log, once that is made; on the store's thread."""
+    if written.cancelled() or written.exception() is not None:
+        return
+    waiting = written.result()[1]
+    if waiting is None:
+        delivered.set_result(None)
+    else:
+        kms.audit.deliver(waiting).add_done_callback(partial(_pass_on, delivered))
+
+
+def _pass_on(delivered: Future[None], done: Future[None]) -> None:
+    error = done.exception()
+    if error is None:
+        delivered.set_result(None)
+    else:
+        delivered.set_exception(error)
 
 
 def by_itself() -> Context:
