@@ -211,6 +211,7 @@ class _Opening:
         if found is not None:
             _publish(folder, keys_of(log))
         if damage:
+            _log.error("audit integrity failure: %s", damage)
             self._watcher.damaged(damage)
         elif found is not None and found.cut:
             cut_off(folder.journal)

@@ -1,0 +1,65 @@
+"""A service whose audit log was touched: it does nothing private, goes on verifying, and says why; and the way on."""
+
+from __future__ import annotations
+
+import shutil
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+from tests.backup.command import done
+from tests.e2e.service import Service
+from tests.e2e.wire import Client, digest_of
+
+DIGEST = digest_of("a document")
+
+
+def until(condition: Callable[[], bool], seconds: float = 20) -> None:
+    deadline = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < deadline, "it did not come to pass"
+        time.sleep(0.05)
+
+
+def metric(service: Service, name: str) -> float:
+    with Client(service.operator_url) as operator:
+        text = operator.call("GET", "/metrics", token=None).content.decode()
+    return sum(float(line.rsplit(" ", 1)[1]) for line in text.splitlines() if line.startswith(name))
+
+
+def missing(service: Service) -> set[str]:
+    with Client(service.operator_url) as operator:
+        return set(operator.call("GET", "/readyz", token=None).data["missing"])
+
+
+def test_a_log_that_is_lost_and_the_way_on(tmp_path: Path) -> None:
+    data = tmp_path / "data"
+    with Service(data) as service:
+        with Client(service.url, service.token) as client:
+            kid = client.create()
+            signed = client.post("sign", kid=kid, digest=DIGEST).good()
+        assert metric(service, "kms_audit_appends_total") >= 2
+        assert metric(service, "kms_audit_integrity_failed_total") == 0
+        assert missing(service) == set()
+        service.stop()
+        shutil.move(data / "audit/0", tmp_path / "away")
+        service.start(ready=False)
+        until(lambda: missing(service) == {"audit_ready"})
+        with Client(service.url, service.token) as client:
+            for answer in (
+                client.post("sign", kid=kid, digest=DIGEST),
+                client.post("rotate", kid=kid.partition("#")[0]),
+                client.call("POST", "/v1/kms/keys", {"tenant": "acme", "purpose": "audit", "use": "sign"}),
+            ):
+                assert (answer.status, answer.code) == (503, "StoreUnavailable")
+                assert "retry-after" in answer.headers
+            assert client.post("verify", digest=DIGEST, **signed).good()["ok"] is True
+        assert metric(service, "kms_audit_integrity_failed_total") >= 1
+        service.stop()
+        assert "is missing" in service.log.read_text()
+        shutil.move(tmp_path / "away", data / "audit/0")  # too late: the store remembers
+        assert "is missing" in done(data, "audit", "accept-gap")
+        service.start()
+        with Client(service.url, service.token) as client:
+            client.post("sign", kid=kid, digest=DIGEST).good()
+        assert metric(service, "kms_audit_appends_total") >= 2  # accept-gap and sign
