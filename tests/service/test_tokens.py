@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 
+from ron_kms._core import SecretKey
 from ron_kms.capabilities import caveats, tokens
 from ron_kms.capabilities.caveats import ALL_SCOPES
 from ron_kms.errors import BadRequest, Conflict, KmsError, NoCapability, NotFound, Unauthenticated
@@ -16,6 +17,8 @@ from ron_kms.model import Caller, new_uuid
 from ron_kms.service import tokens as service_tokens
 from ron_kms.service.local import LocalKms
 from ron_kms.service.tokens import LIFETIME, MintAnswer
+from ron_kms.store.database import Connection
+from ron_kms.store.tokens import TokenRoot, insert_token_root, retire_token_root
 from tests.service.place import Place, act
 
 NOW = datetime.now(UTC)
@@ -303,3 +306,19 @@ def test_an_error_tells_no_token(kms: LocalKms) -> None:
     with pytest.raises(KmsError) as error:
         act(kms, OWNER, "revoke-token", id=mint(kms).token)
     assert "AgdSb24" not in repr(error.value)
+
+
+def test_a_clock_that_is_set_back_takes_no_token_off_the_list(kms: LocalKms) -> None:
+    inner = kms._kms
+    [before] = act(kms, OWNER, "list-token-roots").roots
+    ahead = TokenRoot(new_uuid(), SecretKey.generate(), datetime.now(UTC) + timedelta(hours=1), None)
+
+    def write(connection: Connection) -> None:
+        with inner.issuer.sealing() as sealing:
+            insert_token_root(connection, inner.rows, sealing, ahead)
+        retire_token_root(connection, inner.rows, before.id, datetime.now(UTC))
+
+    inner.database.write(write).result()
+    inner.watcher.look_soon().result()
+    made = [mint(kms, tenant="acme").id for _ in range(3)]
+    assert [token.id for token in act(kms, caller("acme"), "list-tokens").tokens] == made

@@ -144,16 +144,19 @@ async def mint(kms: Kms, context: Context, request: MintRequest) -> MintAnswer:
     scopes = tuple(scope for scope in SCOPES if scope in request.scopes)
     minted = Minted(token_id, reach, scopes, rate, expires, root_id, caller.token_id, request.label, now)
 
-    def write(connection: Connection) -> None:
+    def write(connection: Connection) -> Minted:
         # A revocation that this process has not heard of yet: what is minted after it would escape it.
         if find_revocations(connection, kms.rows, [caller.token_id]):
             raise Unauthenticated("the token is not valid")
         require_live(connection, kms.rows, root_id)
-        insert_minted(connection, kms.rows, minted)
+        # Also where the clock was set back: what is older than the first root that signs is taken off the list.
+        entered = minted._replace(created=after_all(connection, kms.rows, now))
+        insert_minted(connection, kms.rows, entered)
+        return entered
 
     fact = Fact("mint-token", reach[0] if reach else None, reason=token_id)
-    await recorded(kms, context, write, lambda _: fact)
-    return MintAnswer(token=token, **_fields(minted))
+    entered = await recorded(kms, context, write, lambda _: fact)
+    return MintAnswer(token=token, **_fields(entered))
 
 
 async def list_tokens(kms: Kms, context: Context, request: ListTokensRequest) -> ListTokensAnswer:

@@ -44,6 +44,8 @@ class GuardedConnection(TCPServer):
 
     async def run(self) -> None:
         transport = self.writer.transport
+        # Over TLS it would be half a MiB, and whoever waits for less than that would wait in vain.
+        transport.set_write_buffer_limits(high=HIGH_WATER)
         self._task = asyncio.current_task()
         try:
             socket = self.writer.get_extra_info("socket")
@@ -169,6 +171,8 @@ class GuardedConnection(TCPServer):
             self._flush_now()
             with contextlib.suppress(OSError, RuntimeError):  # the client is gone
                 await self.writer.drain()
+            # Whatever a transport thinks of its own buffer: to wait is to let the others have their turn.
+            await asyncio.sleep(0)
 
     def flush_soon(self) -> None:
         """Have what is ready written when this turn of the loop is over."""
