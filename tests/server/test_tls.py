@@ -8,6 +8,7 @@ import ssl
 import time
 from pathlib import Path
 
+import h2.settings
 import httpx
 import pytest
 
@@ -115,6 +116,20 @@ def test_a_slow_reader_over_tls_is_cut_off(authority: Authority) -> None:
         assert until(lambda: edge.probe.started == 1)
         assert until(lambda: edge.server.connections == 0)
         assert until(lambda: edge.probe.running == 0)
+
+
+def test_who_does_not_read_over_tls_does_not_hold_up_the_others(authority: Authority) -> None:
+    with (
+        edge_serving(Limits(response_seconds=60.0), _context(*authority.issue("server"))) as edge,
+        Client(edge.port, tls=_trusting(authority, "h2"), acknowledge=False) as client,
+    ):
+        client.sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+        client.h2.update_settings({h2.settings.SettingCodes.INITIAL_WINDOW_SIZE: 2**31 - 1})
+        client.h2.increment_flow_control_window(2**31 - 1 - 65_535)
+        with Client(edge.port, tls=_trusting(authority, "h2")) as other:
+            for _ in range(100):
+                client.request("/big/50000")
+                assert other.alive()
 
 
 def test_what_cannot_be_used_is_named(tmp_path: Path, authority: Authority) -> None:
