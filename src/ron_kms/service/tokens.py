@@ -21,7 +21,7 @@ from ron_kms.service.schema import Answer, Moment, Name, Request
 from ron_kms.store.database import Connection
 from ron_kms.store.minted import Minted, find_minted, insert_minted, list_minted, minted_with
 from ron_kms.store.revocations import Revocation, find_revocations, require_room, revoke
-from ron_kms.store.tokens import require_live
+from ron_kms.store.tokens import after_all, require_live
 
 LIFETIME = timedelta(days=90)
 """Of a token for which nothing else is asked."""
