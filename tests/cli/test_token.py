@@ -20,7 +20,7 @@ from ron_kms.capabilities.caveats import SCOPES
 from ron_kms.capabilities.macaroon import Macaroon
 from ron_kms.cli.main import commands
 from ron_kms.cli.token_text import describe_tokens
-from ron_kms.errors import BadRequest, KmsError, Unauthenticated
+from ron_kms.errors import BadRequest, KmsError, NotFound, Unauthenticated
 from tests.backup.command import done, refused
 from tests.capabilities.parts import ROOT, ROOT_ID, TOKEN_ID
 from tests.e2e.wire import narrowed
@@ -155,6 +155,18 @@ def test_roots_rotate_and_the_administrator_s_token_is_replaced(tmp_path: Path) 
         assert f"{before['id']}  made" in told.splitlines()[0]
         assert "retired" in told.splitlines()[0]
         assert "signs what is minted" in told.splitlines()[1]
+
+
+def test_what_replacing_could_not_revoke_is_named(tmp_path: Path, service: Service) -> None:
+    """A token of a tenant may mint another, and does not cover the one that it was narrowed from."""
+    file = tmp_path / "narrow.token"
+    file.write_text(narrowed(service.token, "tenant = acme"))
+    result = run("replace", "--token-file", str(file), "--data-dir", str(service.data_dir))
+    assert isinstance(result.exception, NotFound)
+    old = tokens.inspect(service.token).token_id
+    assert result.exception.hint.endswith(f"ron-kms token revoke {old}")
+    assert tokens.inspect(file.read_text().strip()).caller.tenant == "acme"
+    assert status(service, service.token) == 200
 
 
 def test_when_every_token_is_lost_the_owner_of_the_root_key_makes_another(tmp_path: Path) -> None:

@@ -16,6 +16,7 @@ from ron_kms.cli.place import connect, token_path, with_service
 from ron_kms.cli.token_file import expiry, give, read_token, replace
 from ron_kms.cli.token_offline import attenuate, inspect, reset
 from ron_kms.cli.token_text import describe_roots, describe_tokens
+from ron_kms.errors import KmsError
 
 _PAGE = 500
 _ADMIN = "the scope kms:admin"
@@ -92,8 +93,7 @@ def revoke(token_id: str, descendants: bool, **place: Any) -> None:
 def replace_token(**place: Any) -> None:
     """Put another token with the same rights into the file, and revoke the one that is there.
 
-    So the administrator's token is renewed: admin.token in the data folder, where no other file is named. When it is
-    interrupted, run it again.
+    So the administrator's token is renewed: admin.token in the data folder, where no other file is named.
     """
     from ron_kms.capabilities.tokens import inspect as look_into  # noqa: PLC0415 - so that --help loads no core
 
@@ -103,7 +103,13 @@ def replace_token(**place: Any) -> None:
         label = f"in the place of {before.token_id}"
         made = client.post("/tokens", {"scopes": sorted(before.caller.scopes), "expires": None, "label": label}).body
         replace(file, made["token"])
-        client.delete(f"/tokens/{segment(before.token_id)}")
+        try:
+            client.delete(f"/tokens/{segment(before.token_id)}")
+        except KmsError as error:
+            raise type(error)(
+                f"{file} holds token {made['id']}, but {before.token_id} is not revoked: {error.message}",
+                hint=f"Revoke it: ron-kms token revoke {before.token_id}",
+            ) from None
     click.echo(f"{file} holds token {made['id']}; {before.token_id} is revoked")
 
 
