@@ -37,7 +37,7 @@ from ron_kms.server.data_dir import DataDirectory
 from ron_kms.server.tokens import first_token
 from ron_kms.server.worker import _wait
 from ron_kms.service import audit, settle
-from ron_kms.service.kms import Kms
+from ron_kms.service.kms import AuditSettings, Kms
 from ron_kms.service.pipeline import OPERATIONS
 from ron_kms.service.start import start
 from ron_kms.service.work import Batch
@@ -51,7 +51,7 @@ LAP_SECONDS = 0.01
 SUITES = {"sign": "ed25519", "verify": "ed25519", "wrap": "x25519+ml-kem-768", "sign:batch": "ed25519"}
 DIGEST = bytes(range(32))
 
-Audit = Literal["off", "durable"]
+Audit = Literal["off", "written", "durable"]
 App = Callable[[MutableMapping[str, Any], Any, Any], Awaitable[None]]
 
 
@@ -60,8 +60,8 @@ class Cell(msgspec.Struct, frozen=True):
 
     :ivar in_flight: how many at a time.
     :ivar items: of a request; all figures are by item.
-    :ivar audit: ``durable``: answers wait for their records to be on the disk; ``off``: nothing is recorded, which no
-        service does.
+    :ivar audit: ``durable``: answers wait for their records to be on the disk; ``written``: to be with the kernel;
+        ``off``: nothing is recorded, which no service does.
     """
 
     operation: str
@@ -114,6 +114,8 @@ CELLS = (
     Cell("wrap", IN_FLIGHT, 1),
     Cell("sign:batch", 1, BATCH),
     Cell("sign:batch", 8, BATCH),
+    Cell("sign", 1, 1, "written"),
+    Cell("sign", IN_FLIGHT, 1, "written"),
     Cell("sign", 1, 1, "durable"),
     Cell("sign", IN_FLIGHT, 1, "durable"),
     Cell("sign:batch", 1, BATCH, "durable"),
@@ -273,8 +275,9 @@ def service(folder: Path, audit: Audit) -> Iterator[tuple[Client, Kms]]:
             raise RuntimeError("the store is not new")
         token = path.read_text().strip()
     metrics = Metrics()
-    trail = open_trail(store, Node.at(folder / "audit"), "bench", metrics.audit) if audit == "durable" else None
-    with start(store, metrics=metrics, wait=_wait, threads=1, audit=trail) as kms:
+    trail = None if audit == "off" else open_trail(store, Node.at(folder / "audit"), "bench", metrics.audit)
+    auditing = AuditSettings("written" if audit == "written" else "durable")
+    with start(store, metrics=metrics, wait=_wait, threads=1, audit=trail, auditing=auditing) as kms:
         # On a busy machine a batch waits for longer than a service would let it.
         gate = Gate(Limits(max_wait_ms=60_000), kms.queue)
         yield Client(create_app(OPERATIONS, kms, kms.issuer.checker, gate=gate, metrics=metrics), token), kms
@@ -298,10 +301,15 @@ async def measure(folder: Path, seconds: float) -> list[CellFigures]:
     """Rounds of all cells in turns, so that what disturbs the machine disturbs all."""
     with (
         service(folder / "off", "off") as off,
+        service(folder / "written", "written") as written,
         service(folder / "durable", "durable") as durable,
         unrecorded(off[1]),
     ):
-        found = [*await benches(*off, "off"), *await benches(*durable, "durable")]
+        found = [
+            *await benches(*off, "off"),
+            *await benches(*written, "written"),
+            *await benches(*durable, "durable"),
+        ]
         for bench in found:
             await bench.warm()
         gc.collect()
