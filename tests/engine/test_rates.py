@@ -164,6 +164,13 @@ def test_not_even_by_pushing_the_wider_rate_out(narrowed: list[int]) -> None:
     assert all(len(known) <= RATES_OF_A_TOKEN for known in rates._tokens.values())
 
 
+def test_nor_by_using_the_narrow_ones_before_the_wide() -> None:
+    rates = Rates(RateLimits())
+    taken = sum(let_in(rates, caller(rate=rate), START) for rate in range(1, 101))
+    assert taken == 100
+    assert let_in(rates, caller(rate=100), START + 1) == 100
+
+
 def test_a_narrowed_token_does_not_use_up_the_one_it_came_from() -> None:
     rates = Rates(RateLimits())
     assert wait(rates, caller(rate=100), START) == 0

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import logging
+import threading
 from collections.abc import Sequence
 from concurrent.futures import Future
 from datetime import UTC, datetime
@@ -39,6 +40,7 @@ class Outbox:
         self._log: Log | None = None
         self._done: list[str] = []
         self._late: list[Waiting] = []
+        self._lock = threading.Lock()
 
     def put(self, connection: Connection, record: bytes) -> Waiting:
         """Write a record down, in the transaction of its change."""
@@ -88,7 +90,8 @@ class Outbox:
     def appended(self, records: int) -> None:
         self._watcher.appended(records)
         if self._late:
-            late, self._late = self._late, []
+            with self._lock:
+                late, self._late = self._late, []
             for waiting in late:
                 self.deliver(waiting)
 
@@ -109,11 +112,12 @@ class Outbox:
         return future
 
     def _delivered(self, waiting: Waiting, future: Future[None]) -> None:
-        # On the log's thread, before the head can move past the record.
+        # On the log's thread, before the head can move past the record; where it is refused at once, on any.
         if future.exception() is None:
             self._done.append(waiting.id)
         else:
-            self._late.append(waiting)
+            with self._lock:
+                self._late.append(waiting)
 
 
 def _tell(future: Future[None]) -> None:

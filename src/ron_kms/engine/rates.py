@@ -68,7 +68,7 @@ class Rates:
         """
         if caller.rate is None and not any(self._limits):
             return
-        due = [(whose, rate / self._workers, bucket) for whose, rate, bucket in self._concerned(caller)]
+        due = [(whose, rate / self._workers, bucket) for whose, rate, bucket in self._concerned(caller, now)]
         wait, whose = max((bucket.wait(rate, count, paid, now), whose) for whose, rate, bucket in due)
         if wait > _NOW:
             raise RateLimited(
@@ -79,9 +79,9 @@ class Rates:
         for _, rate, bucket in due:
             bucket.take(rate, count, now)
 
-    def _concerned(self, caller: Caller) -> Iterator[tuple[_Whose, int, _Bucket]]:
+    def _concerned(self, caller: Caller, now: float) -> Iterator[tuple[_Whose, int, _Bucket]]:
         if caller.rate is not None:
-            for rate, bucket in self._known(caller.token_id, caller.rate).items():
+            for rate, bucket in self._known(caller.token_id, caller.rate, now).items():
                 if rate >= caller.rate:
                     yield "token_rate", rate, bucket
         if self._limits.tenant:
@@ -89,14 +89,16 @@ class Rates:
         if self._limits.service:
             yield "service_rate", self._limits.service, self._service
 
-    def _known(self, token_id: str, rate: int) -> dict[int, _Bucket]:
+    def _known(self, token_id: str, rate: int, now: float) -> dict[int, _Bucket]:
         known = self._tokens.get(token_id)
         if known is None:
             known = _remember(self._tokens, token_id, {}, self._entries)
         else:
             self._tokens.move_to_end(token_id)
         if rate not in known:
-            known[rate] = _Bucket()
+            # What was narrowed from it has been at work before it was seen itself.
+            taken = max(((bucket.back - now) * other for other, bucket in known.items() if other < rate), default=0.0)
+            known[rate] = _Bucket(now + taken / rate if taken > 0 else -math.inf)
             if len(known) > RATES_OF_A_TOKEN:
                 del known[min(known)]
         return known
@@ -114,8 +116,8 @@ class _Bucket:
 
     __slots__ = ("back",)
 
-    def __init__(self) -> None:
-        self.back = -math.inf
+    def __init__(self, back: float = -math.inf) -> None:
+        self.back = back
 
     def wait(self, rate: float, count: int, paid: int, now: float) -> float:
         """Seconds until a request of so many is let in as a whole; 0 where the rest of it is now."""
