@@ -19,6 +19,7 @@ from ron_kms.capabilities.caveats import ALL_SCOPES
 from ron_kms.errors import BadRequest, KeyDisabled, NotFound, StoreUnavailable
 from ron_kms.model import Caller, Kid, new_uuid
 from ron_kms.service.audit import Fact, by_itself, recorded
+from ron_kms.service.kms import AuditSettings
 from ron_kms.service.local import LocalKms
 from ron_kms.store.database import Connection
 from tests.service.place import act
@@ -274,3 +275,21 @@ def test_records_of_verify_are_gathered_while_there_is_no_room(log: Log, monkeyp
     assert (made.operation, made.kid, made.count, made.failures, made.reason) == ("verify", kid, 7, 4, "gathered")
     assert made.digest == merkle_root([DIGEST if number % 2 else bytes(32) for number in range(7)])
     assert audit.fault == ""
+
+
+@pytest.mark.parametrize(("verify", "recorded"), [("off", 0), ("relaxed", 1), ("durable", 1)])
+def test_records_of_verify_as_the_settings_say(log: Log, verify: Any, recorded: int) -> None:
+    kms = log.kms
+    kid = kms.create(tenant="acme", purpose="audit", suite="ed25519")
+    sigs = kms.sign(kid, digest=DIGEST).sigs
+    log.new()
+    kms._kms.auditing = AuditSettings(verify=verify)
+    assert kms.verify(kid, sigs, digest=DIGEST).ok
+    assert [record.operation for record in log.new()] == ["verify"] * recorded
+
+
+def test_verify_that_waits_for_its_record_goes_on_without_it(broken: tuple[Log, str, Any]) -> None:
+    log, kid, sigs = broken
+    log.kms._kms.auditing = AuditSettings(verify="durable")
+    assert log.kms.verify(kid, sigs, digest=DIGEST).ok
+    assert len(log.kms._kms.gathered) == 1

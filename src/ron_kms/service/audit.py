@@ -58,15 +58,26 @@ def record(kms: Kms, batches: Sequence[Batch]) -> asyncio.Future[None] | None:
     records = records_of(awaited) if awaited else []
     if not records:
         return None
-    if batches[0].verb.trails and kms.audit.fault:
-        # Verify goes on whatever becomes of the log.
-        kms.gathered.trail(records)
-        return None
     written = kms.audit.append(records, kms.auditing.private)
+    if awaited[0].verb.trails:
+        written = _in_any_case(kms, records, written)
     if kms.patient:
         written.result()
         return None
     return asyncio.wrap_future(written)
+
+
+def _in_any_case(kms: Kms, records: Sequence[bytes], written: Future[None]) -> Future[None]:
+    """Done when the records are in the log, or when they cannot be now: then they follow, and verify goes on."""
+    done: Future[None] = Future()
+
+    def end(written: Future[None]) -> None:
+        if written.exception() is not None:
+            kms.gathered.trail(records)
+        done.set_result(None)
+
+    written.add_done_callback(end)
+    return done
 
 
 def records_of(batches: Sequence[Batch]) -> list[bytes]:
