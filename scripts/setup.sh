@@ -92,6 +92,19 @@ install_locked() {
     .venv/bin/python -m pip install --quiet --require-hashes --no-deps "$@"
 }
 
+# Checks the alert rules in deploy/. Only the program: its package would start a Prometheus server on this machine.
+fetch_promtool() {
+    local folder
+    have apt-get && have dpkg-deb || return 1
+    folder=$(mktemp -d)
+    (
+        cd "$folder" && chmod 0755 . && { apt-get download -qq prometheus || { apt-get update -qq && apt-get download -qq prometheus; }; } &&
+            dpkg-deb --fsys-tarfile prometheus_*.deb | tar -x ./usr/bin/promtool
+    ) >/dev/null 2>&1 && mv "$folder/usr/bin/promtool" .venv/bin/
+    rm -rf "$folder"
+    [ -x .venv/bin/promtool ]
+}
+
 # --- the steps -------------------------------------------------------------------------------------------------------
 
 .venv/bin/python -c "$SUITABLE" 2>/dev/null || rm -f .venv/.*.stamp
@@ -105,6 +118,9 @@ if ! done_already dev "$packages" && ! done_already "$stage" "$packages"; then
     say "installing Python packages into .venv"
     install_locked -r requirements/build.lock
     install_locked --use-pep517 --no-build-isolation -r "requirements/$stage.lock"
+    if [ "$stage" = dev ] && ! have promtool && ! [ -x .venv/bin/promtool ]; then
+        fetch_promtool || say "promtool could not be had; the tests of the alert rules will be skipped"
+    fi
     stamp "$stage" "$packages"
 fi
 
