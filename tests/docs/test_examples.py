@@ -18,6 +18,7 @@ from tests.server.service import Service, serving, until
 pytestmark = [needs_pages, pytest.mark.skipif(shutil.which("curl") is None, reason="the examples use curl")]
 
 PRINTED = "http://127.0.0.1:9446"
+OPERATOR = "http://127.0.0.1:9909"
 
 
 @pytest.fixture(scope="module")
@@ -61,7 +62,8 @@ def test_examples(page: Path, service: Service, monkeypatch: pytest.MonkeyPatch)
     names: dict[str, Any] = {"__name__": "__example__"}
     for block in filter(runs, blocks(page)):
         if block.language == "sh":
-            paste(service, block.code.replace(PRINTED, service.endpoints["http"]))
+            code = block.code.replace(PRINTED, service.endpoints["http"])
+            paste(service, code.replace(OPERATOR, service.endpoints["operator"]))
         else:
             # As many lines before it as the page has, so that a traceback names the page's own.
             code = "\n" * block.line + block.code
