@@ -26,7 +26,9 @@ pytestmark = pytest.mark.skipif(not DEPLOY.is_dir(), reason="deploy/ is not besi
 PROMTOOL = shutil.which("promtool", path=f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}")
 needs_promtool = pytest.mark.skipif(PROMTOOL is None, reason="promtool is not installed")
 
-_METRIC = re.compile(r"(?<![:\w])(?:kms_\w+|verify_cache_\w+|rejected_total|queue_depth|cache_age_ms|attestation_ready)\b")
+_METRIC = re.compile(
+    r"(?<![:\w])(?:kms_\w+|verify_cache_\w+|rejected_total|queue_depth|cache_age_ms|attestation_ready)\b"
+)
 
 
 def _known() -> set[str]:
