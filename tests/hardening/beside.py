@@ -37,12 +37,12 @@ class Seen:
 class Neighbour:
     """Signs without a pause on one connection, as a tenant of its own."""
 
-    def __init__(self, service: Service) -> None:
+    def __init__(self, service: Service, **options: Any) -> None:
         self.seen = Seen()
         self._service = service
         self._stop = threading.Event()
         self._worker = psutil.Process(service.workers()[0])
-        self._client = service.client(timeout=20)
+        self._client = service.client(timeout=20, **options)
         self._kid = create(self._client, tenant="neighbour", suite="ed25519")
         token = attenuate(service.token, ["tenant = neighbour"])
         self._client.headers["authorization"] = f"Bearer {token}"
@@ -83,11 +83,11 @@ class Neighbour:
 
 
 @contextlib.contextmanager
-def unharmed(service: Service, *, megabytes: int | None, seconds: float = 5.0) -> Iterator[Seen]:
+def unharmed(service: Service, *, megabytes: int | None, seconds: float = 5.0, **options: Any) -> Iterator[Seen]:
     """Around an attack: bounded memory, bounded time, the neighbour served all along, no failure of ours."""
     said = len(service.log())
     workers = service.workers()
-    with Neighbour(service) as seen:
+    with Neighbour(service, **options) as seen:
         yield seen
     assert seen.failed == []
     assert seen.served >= 3
