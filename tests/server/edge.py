@@ -95,6 +95,7 @@ def serving(limits: Limits | None = None, tls: ssl.SSLContext | None = None) -> 
         probe.release.set()
         await server.close(0.5)
         assert probe.running == 0, "an application task outlived its connection"
+        assert server.load.total == 0, "a request is counted for ever"
 
     failures: list[BaseException] = []
 

@@ -160,6 +160,20 @@ def test_a_reader_of_the_socket_that_stops_is_cut_off() -> None:
         assert until(lambda: edge.probe.running == 0)
 
 
+def test_requests_are_bounded_over_all_connections() -> None:
+    with serving(Limits(requests=64)) as edge, contextlib.ExitStack() as stack:
+        clients = [stack.enter_context(Client(edge.port)) for _ in range(8)]
+        for client in clients:
+            for _ in range(32):
+                client.request("/never", b"x", end=False)
+        assert until(lambda: edge.server.load.total == edge.probe.running >= 16)
+        assert edge.probe.running <= 64
+        with Client(edge.port) as other:
+            assert other.alive(), "nobody takes the last place"
+        edge.call(edge.probe.release.set)
+        assert until(lambda: edge.server.load.total == 0)
+
+
 def test_who_does_not_read_is_not_answered_for_ever() -> None:
     """Answers are whole as far as HTTP/2 goes, so their streams are free again: only the socket is full."""
     with serving(Limits(response_seconds=60.0)) as edge, Client(edge.port, acknowledge=False) as client:

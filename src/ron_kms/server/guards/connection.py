@@ -16,7 +16,7 @@ from hypercorn.utils import parse_socket_addr
 
 from ron_kms.server.guards.http2 import GuardedH2
 from ron_kms.server.guards.http11 import GuardedH11
-from ron_kms.server.guards.limits import READ_BYTES, Limits
+from ron_kms.server.guards.limits import READ_BYTES, Limits, Load
 from ron_kms.server.guards.stream import HIGH_WATER
 
 
@@ -27,9 +27,10 @@ class GuardedConnection(TCPServer):
     does not take what was written within ``response_seconds`` is cut off.
     """
 
-    def __init__(self, limits: Limits, *args: Any) -> None:
+    def __init__(self, limits: Limits, load: Load, *args: Any) -> None:
         super().__init__(*args)
         self.limits = limits
+        self._load = load
         self._guarded: GuardedH2 | GuardedH11 | None = None
         self._closing = False
         self._cut_at: float | None = None
@@ -78,12 +79,14 @@ class GuardedConnection(TCPServer):
             await self.config.log.exception("a connection failed")
             transport.abort()
         finally:
+            if isinstance(self._guarded, GuardedH2):
+                self._guarded.forget()
             self.writer.close()
             with contextlib.suppress(OSError, RuntimeError):
                 await self.writer.wait_closed()
 
     async def _speak_h2(self, data: bytes) -> None:
-        protocol = GuardedH2(self.limits, self, *self._arguments)
+        protocol = GuardedH2(self.limits, self._load, self, *self._arguments)
         self._guarded = protocol
         self._idle_since = time.monotonic()
         await protocol.initiate()

@@ -21,7 +21,7 @@ from hypercorn.utils import filter_pseudo_headers
 
 from ron_kms.server.guards.frames import Connection
 from ron_kms.server.guards.headers import Block
-from ron_kms.server.guards.limits import Budget, Limits
+from ron_kms.server.guards.limits import Budget, Limits, Load
 from ron_kms.server.guards.stream import Asked, GuardedStream, Spawner
 
 _COSTS: dict[type[h2.events.Event], float] = {
@@ -49,8 +49,9 @@ class Writer(Protocol):
 class GuardedH2(H2Protocol):
     """Hypercorn's HTTP/2 with deadlines, budgets and early answers that do no harm."""
 
-    def __init__(self, limits: Limits, writer: Writer, *args: Any) -> None:
+    def __init__(self, limits: Limits, load: Load, writer: Writer, *args: Any) -> None:
         super().__init__(*args)
+        self._load = load
         self._writer = writer
         self.limits = limits
         self.budget = Budget()
@@ -126,7 +127,7 @@ class GuardedH2(H2Protocol):
         await self._flush()
 
     async def _begin(self, event: h2.events.RequestReceived, now: float) -> None:
-        if self.context.terminated.is_set():
+        if self.context.terminated.is_set() or not self._load.room(len(self.streams)):
             await self._reset(event.stream_id, ErrorCodes.REFUSED_STREAM)
             return
         if event.stream_ended is None:
@@ -159,6 +160,7 @@ class GuardedH2(H2Protocol):
             stream_id,
         )
         self.streams[stream_id] = stream
+        self._load.total += 1
         await stream.begin(asked)
 
     async def _data(self, event: h2.events.DataReceived) -> None:
@@ -224,6 +226,7 @@ class GuardedH2(H2Protocol):
         self._answering.pop(stream_id, None)
         self._discarding.pop(stream_id, None)
         if (stream := self.streams.pop(stream_id, None)) is not None:
+            self._load.total -= 1
             await stream.handle(StreamClosed(stream_id=stream_id))
         # Without this an application that waits for a window to open would wait on after its stream has gone.
         if (buffer := self.stream_buffers.get(stream_id)) is not None:
@@ -250,6 +253,11 @@ class GuardedH2(H2Protocol):
             await self._reset(stream_id, ErrorCodes.NO_ERROR if stream_id in self._discarding else ErrorCodes.CANCEL)
         if late:
             await self._rest()
+
+    def forget(self) -> None:
+        """The connection has ended, however it did."""
+        self._load.total -= len(self.streams)
+        self.streams.clear()
 
     def farewell(self) -> None:
         """Says GOAWAY; the caller flushes."""

@@ -14,6 +14,8 @@ class Limits(msgspec.Struct, frozen=True, kw_only=True):
     """Open connections; further ones are closed at once."""
     streams: int = 128
     """Requests at once on one HTTP/2 connection; further ones are refused one by one (REFUSED_STREAM)."""
+    requests: int = 8192
+    """Requests at once on all HTTP/2 connections together; near it, those with many on one are refused more."""
     header_bytes: int = 16 * 1024
     """Size of a request's header list (RFC 9113, 6.5.2) or of an HTTP/1.1 head."""
     idle_seconds: float = 60.0
@@ -34,6 +36,24 @@ class Limits(msgspec.Struct, frozen=True, kw_only=True):
 
 READ_BYTES = 16 * 1024
 """Read at once: the longest that one client's frames hold the loop before others get their turn."""
+
+
+class Load:
+    """How many requests there are on all connections of a listener.
+
+    Each costs some kilobytes however little it asks for, and a thousand connections may have a hundred thousand of
+    them. One connection may have a sixteenth of what is free, and always one more: so nobody takes the last place.
+    """
+
+    __slots__ = ("_most", "total")
+
+    def __init__(self, most: int) -> None:
+        self._most = most
+        self.total = 0
+
+    def room(self, mine: int) -> bool:
+        """Whether a connection that has so many may begin another."""
+        return mine == 0 or mine * 16 <= self._most - self.total
 
 
 class Budget:

@@ -18,7 +18,7 @@ from hypercorn.logging import Logger
 
 from ron_kms.config import Settings
 from ron_kms.server.guards.connection import GuardedConnection
-from ron_kms.server.guards.limits import Limits
+from ron_kms.server.guards.limits import Limits, Load
 from ron_kms.server.logs import trace
 from ron_kms.server.tls import make_context
 
@@ -75,6 +75,7 @@ class Server:
         self._app = app
         self.limits = limits
         """For connections to come; those that are there keep what they were accepted with."""
+        self.load = Load(limits.requests)
         self._tls = tls
         self._config = _EdgeConfig()
         self._config.h11_max_incomplete_size = limits.header_bytes
@@ -171,7 +172,9 @@ class Server:
             writer.transport.abort()
             return
         loop = asyncio.get_running_loop()
-        connection = GuardedConnection(self.limits, self._app, loop, self._config, self._context, {}, reader, writer)
+        connection = GuardedConnection(
+            self.limits, self.load, self._app, loop, self._config, self._context, {}, reader, writer
+        )
         self._connections[connection] = cast("asyncio.Task[None]", asyncio.current_task())
         try:
             with contextlib.suppress(asyncio.CancelledError):  # this task ends here in any case
