@@ -13,7 +13,7 @@ from ron_kms.audit.record import Record, decode
 from ron_kms.audit.registry import Node
 from ron_kms.audit.standing import Standing
 from ron_kms.errors import ConfigurationError, Restored, StoreUnavailable
-from ron_kms.store.audit import load_head, load_logs, save_head
+from ron_kms.store.audit import AuditLog, load_head, load_logs, save_head
 from ron_kms.store.bootstrap import Store
 from tests.audit.place import SLOW, Place, records, until
 
@@ -184,6 +184,22 @@ def test_a_log_that_is_being_written_is_no_gap(place: Place) -> None:
     trail.append(records(3, 1)).result()
     trail.close()
     assert standing(place, store).accept_gap() == []
+    store.close()
+
+
+def test_a_log_that_another_process_just_begins_is_not_unknown(place: Place, monkeypatch: pytest.MonkeyPatch) -> None:
+    store = place.store()
+    place.open(store).close()
+    known = Standing._all
+
+    def late(self: Standing) -> list[AuditLog]:
+        found = known(self)
+        monkeypatch.setattr(Standing, "_all", known)
+        fill(place, 0, 5, "local-1")
+        return found
+
+    monkeypatch.setattr(Standing, "_all", late)
+    assert not list(standing(place, store)._unknown())
     store.close()
 
 

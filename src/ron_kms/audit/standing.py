@@ -161,11 +161,11 @@ class Standing:
 
     def _unknown(self) -> Iterator[LogFolder]:
         """Folders of logs that the store has never registered."""
+        folders = [LogFolder(path) for path in sorted(self._node.folder.iterdir()) if path.is_dir()]
+        filled = [folder for folder in folders if ".unknown-" not in folder.path.name and unknown(folder)]
+        # Asked for after that: a log is registered before it has a record, and another process may just begin one.
         known = {log.folder for log in self._all() if log.node == self._node.name}
-        for path in sorted(self._node.folder.iterdir()):
-            folder = LogFolder(path)
-            if path.is_dir() and path.name not in known and ".unknown-" not in path.name and unknown(folder):
-                yield folder
+        yield from (folder for folder in filled if folder.path.name not in known)
 
     def _all(self) -> list[AuditLog]:
         read = self._store.database.read
