@@ -72,7 +72,7 @@ __all__ = [
 
 
 def open(  # noqa: A001 - the public name, as in dbm.open or sqlite3.connect
-    url: str, *, seal: str, passphrase_file: Path | None = None
+    url: str, *, seal: str, passphrase_file: Path | None = None, audit: Path | None = None
 ) -> LocalKms:
     """Open a store of keys in this process, without a server; on first use, make it and its root key.
 
@@ -90,10 +90,12 @@ def open(  # noqa: A001 - the public name, as in dbm.open or sqlite3.connect
     :param seal: where the root key is that seals them, ``keyfile:<path>``, or ``passphrase:<path>``. Losing
         it is losing every key.
     :param passphrase_file: a file whose first line is the passphrase; without it, it is asked at the terminal.
+    :param audit: the folder of the audit logs, of which this session writes one of its own; ``audit`` beside the store
+        where none is named. ``ron-kms audit`` checks them.
     :raises RootKeyError: the root key is missing, wrong, or readable by others.
     :raises StoreUnavailable: the store cannot be used now.
     """
     # Here, so that importing ron_kms loads no SQL package.
     from ron_kms.service.local import LocalKms  # noqa: PLC0415
 
-    return LocalKms(url, seal=seal, passphrase_file=passphrase_file)
+    return LocalKms(url, seal=seal, passphrase_file=passphrase_file, audit=audit)

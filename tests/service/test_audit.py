@@ -12,6 +12,8 @@ from typing import Any
 import pytest
 from blake3 import blake3
 
+import ron_kms
+from ron_kms.audit.folder import LogFolder
 from ron_kms.audit.journal import read_segments
 from ron_kms.audit.record import Record, decode
 from ron_kms.audit.tree import merkle_root
@@ -293,3 +295,16 @@ def test_verify_that_waits_for_its_record_goes_on_without_it(broken: tuple[Log, 
     log.kms._kms.auditing = AuditSettings(verify="durable")
     assert log.kms.verify(kid, sigs, digest=DIGEST).ok
     assert len(log.kms._kms.gathered) == 1
+
+
+def test_sessions_of_the_library_have_logs_of_their_own(tmp_path: Path) -> None:
+    url, seal, folder = f"sqlite:///{tmp_path}/keys.db", f"keyfile:{tmp_path}/root.key", tmp_path / "logs"
+    with ron_kms.open(url, seal=seal, audit=folder) as first, ron_kms.open(url, seal=seal, audit=folder) as second:
+        kid = first.create(tenant="acme", purpose="audit", suite="ed25519")
+        second.sign(kid, digest=DIGEST)
+    assert [place.name for place in sorted(folder.iterdir())] == ["local-1", "local-2", "node"]
+    assert [LogFolder(folder / name).records(0, 1)[0][:1] for name in ("local-1", "local-2")] == [b"\x01"] * 2
+    with ron_kms.open(url, seal=seal, audit=folder) as again:
+        again.sign(kid, digest=DIGEST)
+    assert len(LogFolder(folder / "local-1").records(0, 2)) == 2
+    assert not (folder / "local-3").exists()
