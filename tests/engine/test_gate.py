@@ -171,6 +171,15 @@ def test_a_token_that_covers_nothing_takes_no_part_of_another_tenants() -> None:
     assert party_of(of(b"tenant = acme", b"prefix = acme/audit")) == "acme"
 
 
+def test_a_token_that_covers_nothing_learns_nothing_of_the_queue_of_another_tenant() -> None:
+    queue = Queue()
+    queue.by_tenant["acme"] = 9e6
+    gate = lane(10, share_min=0, max_wait_ms=5, queue=queue)
+    gate.enter(fold("t6", (b"tenant = zeta", b"tenant = acme")))
+    with pytest.raises(Backpressure):
+        gate.enter(tenant("acme"))
+
+
 def test_every_scope_has_its_class() -> None:
     gate = Gate(Limits(), Queue())
     classes = {scope: next(name for name, lane in gate.lanes.items() if lane is gate.lane(scope)) for scope in SCOPES}

@@ -119,15 +119,15 @@ class Lane:
         room = self._cap - self.total
         floor = self._floor
         if room <= 0:
-            raise self._full(caller, large)
+            raise self._full(party, large)
         active = len(inflight) + (mine == 0)
         if active * floor > self._cap:
             floor = self._cap // active
         if mine >= floor:
             free = room - floor
             if free <= 0 or (mine >= (self._cap - floor) // active and mine >= BORROW * (free - 1)):
-                raise self._full(caller, large)
-            if self._max_wait and (wait := self._queue.wait_micros(caller.tenant, large=large)) > self._max_wait:
+                raise self._full(party, large)
+            if self._max_wait and (wait := self._wait(party, large)) > self._max_wait:
                 raise Backpressure("the wait would be too long", limit="max_wait", retry_after=_seconds(wait))
         inflight[party] = mine + 1
         self.total += 1
@@ -146,9 +146,13 @@ class Lane:
         """How many of its requests are in flight."""
         return self._inflight.get(party, 0)
 
-    def _full(self, caller: Caller, large: bool) -> Backpressure:
-        wait = self._queue.wait_micros(caller.tenant, large=large)
+    def _full(self, party: str, large: bool) -> Backpressure:
+        wait = self._wait(party, large)
         return Backpressure("too many requests are in flight", limit="max_inflight", retry_after=_seconds(wait))
+
+    def _wait(self, party: str, large: bool) -> float:
+        """A party that is no tenant learns of no tenant's queue."""
+        return self._queue.wait_micros(None if party[0] == "/" else party, large=large)
 
 
 def _seconds(micros: float) -> int:
