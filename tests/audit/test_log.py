@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+import errno
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import closing
+from pathlib import Path
 
 import pytest
 
+from ron_kms.audit import journal
 from ron_kms.audit.checkpoint import verify
 from ron_kms.audit.log import QUEUE_BYTES
 from ron_kms.audit.recovery import root_at
@@ -162,3 +165,25 @@ def test_journal_files_go_once_their_records_are_in_bundles(place: Place, store:
     assert kept(place, 9000) == records(0, 9000)
     assert not (place.log().path / "tile/0/000.p").exists()
     assert decode_bundle((place.log().path / "tile/entries/000").read_bytes(), 256) == records(0, 256)
+
+
+def test_a_journal_file_that_cannot_be_begun_leaves_the_log_whole(
+    place: Place, store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    trail = place.open(store)
+    with monkeypatch.context() as failing:
+        failing.setattr(journal, "SEGMENT_BYTES", 0)
+        failing.setattr(journal, "sync_folder", _fail)
+        trail.append(records(0, 3)).result()
+        until(lambda: trail.log.size == 3)
+        trail.append(records(3, 3)).result()
+        until(lambda: trail.log.size == 6)
+    trail.append(records(6, 3)).result()
+    crash(trail)
+    again = place.open(store)
+    assert (again.log.damage, again.log.size) == ("", 9)
+    again.close()
+
+
+def _fail(_: Path) -> None:
+    raise OSError(errno.EIO, "no disk")

@@ -9,6 +9,7 @@ only the first is followed by nothing that was written after it had become durab
 
 from __future__ import annotations
 
+import contextlib
 import os
 import re
 import struct
@@ -251,11 +252,15 @@ class Journal:
         self._swap(-1)
 
     def _open(self, first: int) -> None:
-        fd = os.open(self._path(first), _CREATE, 0o600)
+        path = self._path(first)
+        fd = os.open(path, _CREATE, 0o600)
         try:
             sync_folder(self._folder)
         except BaseException:
             os.close(fd)
+            # The file before goes on; behind an empty one its next records would look like a changed journal.
+            with contextlib.suppress(OSError):
+                path.unlink()
             raise
         self._swap(fd)
         self._first = first
