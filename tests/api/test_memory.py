@@ -6,6 +6,7 @@ import asyncio
 import gzip
 import itertools
 import random
+import sys
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from typing import Any
@@ -159,3 +160,21 @@ def test_nobody_takes_more_than_stays_free(asks: list[tuple[str, int]]) -> None:
         share.give_back()
     with pytest.raises(KeyError):
         memory.give("a", 1)
+
+
+def test_what_was_refused_is_not_kept_while_the_rest_is_drained(runner: asyncio.Runner) -> None:
+    edge = Edge(runner, body_memory=MEMORY)
+    piece = bytes(1 << 16)
+
+    async def all_of_it() -> None:
+        stream = Stream(chunked(b" ", *[piece] * 12, last=False))
+        references = sys.getrefcount(piece)
+        task = asyncio.create_task(edge.stream("POST", THINGS, stream, ALL, JSON))
+        async with asyncio.timeout(10):
+            while stream.taken < len(stream.messages):  # noqa: ASYNC110 - the application tells nobody
+                await asyncio.sleep(0.001)
+        assert edge.app.memory.held == 0
+        assert sys.getrefcount(piece) == references
+        task.cancel()
+
+    edge.run(all_of_it())

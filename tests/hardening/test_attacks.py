@@ -23,7 +23,7 @@ import httpx
 import pytest
 
 from ron_kms.capabilities.tokens import attenuate
-from tests.counts import LONG, SERVER
+from tests.counts import LONG, SERVER, count
 from tests.hardening import content, floods, slow
 from tests.hardening.beside import unharmed
 from tests.hardening.target import Target
@@ -39,8 +39,9 @@ ATTACKS: tuple[Callable[[Target], None], ...] = (
 )
 SERVERS = ("hypercorn", "granian") if LONG else (SERVER,)
 LIMITS = {"idle_seconds": "2", "request_seconds": "1", "response_seconds": "1", "max_connections": "120"}
-MEGABYTES = 64
-"""By which the worker may grow: half of the budget for bodies for one tenant, and what allocators keep."""
+MEGABYTES = count(64, 192)
+"""By which the worker may grow: half of the budget for bodies for one tenant, what thousands of waiting requests take,
+and what allocators keep."""
 UNBOUNDED = {("granian", slow.slow_readers), ("granian", slow.readers_of_nothing)}
 """What docs/operating.md says is not bounded in memory."""
 

@@ -117,13 +117,15 @@ class Call:
         exchange = Exchange(scope, receive, send)
         edge.traffic.enter()
         self._inflight(1)
+        refusal: KmsError | None = None
         try:
             try:
                 response, content = await self._act(exchange, started)
             except ClientGone:
                 raise
             except Exception as error:  # noqa: BLE001 - whatever it is becomes a coded answer, and ours are logged
-                refusal = edge.reporter.coded(error, exchange.id, self._name)
+                refusal = _bare(edge.reporter.coded(error, exchange.id, self._name))
+            if refusal is not None:
                 self._count(exchange, refusal, time.perf_counter() - started)
                 await exchange.body.drain(edge.deadlines)
                 await exchange.answer_error(refusal)
@@ -229,6 +231,12 @@ class Call:
             await exchange.answer_unchanged(*extra)
         else:
             await exchange.answer_kept(status, content, *extra)
+
+
+def _bare(error: KmsError) -> KmsError:
+    """An error without where it came from: those frames hold the body, for as long as the client takes its time."""
+    error.__context__ = error.__cause__ = None
+    return error.with_traceback(None)
 
 
 def _stopping() -> ShuttingDown:
