@@ -27,7 +27,7 @@ from tests.hardening.raw import (
 
 MANY = count(40, 200)
 """Connections."""
-FLOOD = count(3000, 30_000)
+FLOOD = count(2000, 30_000)
 """Frames or requests."""
 WIDE = struct.pack("!L", 2**31 - 1 - 65_535)
 BOTH = END_STREAM | END_HEADERS
