@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ron_kms.capabilities.caveats import SCOPES, fold
-from ron_kms.engine.gate import Gate, Lane, Limits, party_of
+from ron_kms.engine.gate import COMERS, Gate, Lane, Limits, party_of
 from ron_kms.errors import Backpressure
 from ron_kms.model import Caller
 
@@ -92,7 +92,7 @@ def test_what_others_leave_idle_is_borrowed(cap: int, others: int) -> None:
     gate = lane(cap)
     for other in range(others):
         gate.enter(tenant(f"t{other}"))
-    shared = cap - cap // 20 - others
+    shared = cap - kept(cap) - others
     got = let_in(gate, tenant("a"), cap)
     assert got == shared if not others else got >= shared * 16 / 17 - 2
 
@@ -113,9 +113,24 @@ def test_what_is_borrowed_comes_back(cap: int, hogs: int, seed: int) -> None:
             if let_in(gate, caller, 1):
                 inside.append(party_of(caller))
     parts = [gate.inflight(party_of(caller)) for caller in callers]
-    floor = cap // 20
-    assert min(parts) >= (cap - floor) // hogs
-    assert let_in(gate, tenant("next"), cap) >= floor
+    assert min(parts) >= (cap - kept(cap)) // hogs
+    assert let_in(gate, tenant("next"), cap) >= cap // 20
+
+
+@given(cap=st.integers(80, 600), held=st.integers(1, 3))
+def test_several_who_come_next_have_their_floors(cap: int, held: int) -> None:
+    """However much those before them hold, and for however long: a body may take its time to arrive."""
+    gate = lane(cap)
+    for hog in range(held):
+        let_in(gate, tenant(f"hog{hog}"), cap)
+    for comer in range(COMERS - held + 1):
+        assert let_in(gate, tenant(f"t{comer}"), cap // 20) == cap // 20
+
+
+def kept(cap: int) -> int:
+    """Places that are kept for whoever comes next, at a floor of 5 %."""
+    floor = max(1, cap // 20)
+    return max(floor, min(COMERS * floor, cap // 4))
 
 
 def test_the_working_limit_is_the_estimated_wait() -> None:

@@ -1,10 +1,11 @@
 """Who is let in: a bounded number of requests in flight for each class of operations, shared between tenants.
 
-Below its floor a tenant is let in as long as the cap has room, however much the others want. The room of one floor is
-kept for whoever comes next; the rest is shared. Below its fair share, equal parts of that rest, a tenant takes any
-place that is free. Above it, it borrows what others leave idle: as long as it has less in flight than :data:`BORROW`
-times the places that stay free (dynamic thresholds, Choudhury and Hahne 1998). So nearly nothing lies idle, a place
-that becomes free goes to those who have less, and nobody has to remember who asked when.
+Below its floor a tenant is let in as long as the cap has room, however much the others want. The room of four floors is
+kept for whoever comes next, but not more than a quarter of the cap; the rest is shared. Below its fair share, equal
+parts of that rest, a tenant takes any place that is free. Above it, it borrows what others leave idle: as long as it
+has less in flight than :data:`BORROW` times the places that stay free (dynamic thresholds, Choudhury and Hahne 1998).
+So nearly nothing lies idle, a place that becomes free goes to those who have less, and nobody has to remember who asked
+when.
 
 Caps are ceilings. The working limit is the engine's estimated wait: whoever is above its floor is refused while what it
 would ask for could not begin in time.
@@ -29,6 +30,9 @@ CLASSES: Final[dict[str, Class]] = {
     "kms:open": "wrap",
 }
 """The class of operations that need a scope; all others are ``admin``."""
+
+COMERS: Final = 4
+"""So many tenants find room for their floors when those before them hold all that they may."""
 
 BORROW: Final = 16
 """Above its fair share a tenant leaves one place in 17 free, and one more."""
@@ -124,8 +128,9 @@ class Lane:
         if active * floor > self._cap:
             floor = self._cap // active
         if mine >= floor:
-            free = room - floor
-            if free <= 0 or (mine >= (self._cap - floor) // active and mine >= BORROW * (free - 1)):
+            kept = max(floor, min(COMERS * floor, self._cap // 4))
+            free = room - kept
+            if free <= 0 or (mine >= (self._cap - kept) // active and mine >= BORROW * (free - 1)):
                 raise self._full(party, large)
             if self._max_wait and (wait := self._wait(party, large)) > self._max_wait:
                 raise Backpressure("the wait would be too long", limit="max_wait", retry_after=_seconds(wait))
