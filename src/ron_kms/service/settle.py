@@ -4,33 +4,44 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Sequence
+from functools import partial
 
-from ron_kms.errors import KmsError
+from ron_kms.errors import KmsError, StoreUnavailable
 from ron_kms.service.audit import record
 from ron_kms.service.work import Batch
 
 
 def settle(batches: Sequence[Batch]) -> asyncio.Future[None] | None:
     """What has to happen once for each batch, when each of its items has its result and before it is answered: it is
-    counted and recorded.
+    recorded and, with what came of that, counted.
 
-    Called on the event loop (or, in the library, on the caller's thread) with all batches that end at the same time.
-    They may be of one verb or of several.
+    Called on the event loop (or, in the library, on the caller's thread) with all batches of one verb that end at the
+    same time.
 
     :returns: what their answers have to wait for besides, if anything.
     """
-    metrics = batches[0].kms.metrics
+    written = record(batches[0].kms, batches)
+    if written is None:
+        _count(batches)
+    else:
+        written.add_done_callback(partial(_count, batches))
+    return written
+
+
+def _count(batches: Sequence[Batch], written: asyncio.Future[None] | None = None) -> None:
+    """Count each item as it is answered: what could not be recorded is not answered with its result."""
+    lost = written is not None and (written.cancelled() or written.exception() is not None)
     counts: dict[tuple[str, str, str], int] = {}
     for batch in batches:
         for work in batch.works:
             result = work.result
             outcome = result.code if isinstance(result, KmsError) else batch.verb.outcome(result)
-            name = batch.op, work.alg, outcome
+            name = batch.op, work.alg, StoreUnavailable.code if lost else outcome
             counts[name] = counts.get(name, 0) + 1
             batch.context.alg = work.alg
         if len(batch.works) == 1 and work.alg != "none":
             batch.context.kid = work.entry.kid
         batch.context.counted = True
+    metrics = batches[0].kms.metrics
     for name, count in counts.items():
         metrics.done(*name, count)
-    return record(batches[0].kms, batches)
