@@ -20,7 +20,7 @@ from ron_kms.capabilities.caveats import SCOPES
 from ron_kms.capabilities.macaroon import Macaroon
 from ron_kms.cli.main import commands
 from ron_kms.cli.token_text import describe_tokens
-from ron_kms.errors import BadRequest, KmsError, NotFound, Unauthenticated
+from ron_kms.errors import BadRequest, ConfigurationError, KmsError, NotFound, Unauthenticated
 from tests.backup.command import done, refused
 from tests.capabilities.parts import ROOT, ROOT_ID, TOKEN_ID
 from tests.e2e.wire import narrowed
@@ -203,3 +203,36 @@ def test_a_token_that_was_lost_is_not_told_by_an_error(service: Service, tmp_pat
     result = run("list", "--token-file", str(wrong), "--data-dir", str(service.data_dir))
     assert isinstance(result.exception, Unauthenticated)
     assert TOKEN[20:60] not in str(result.exception)
+
+
+def test_a_file_without_a_token_is_refused_and_its_text_is_in_no_error(service: Service, tmp_path: Path) -> None:
+    wrong = tmp_path / "wrong"
+    for text in ("secret one\nsecret two\n", "", "s\u00e9cret", "secret" * 2000, "secret\x00"):
+        wrong.write_text(text)
+        result = run("list", "--token-file", str(wrong), "--data-dir", str(service.data_dir))
+        assert isinstance(result.exception, ConfigurationError)
+        assert "secret" not in result.exception.message + result.exception.hint
+    wrong.write_bytes(b"\xff\xfe")
+    assert isinstance(run("list", "--token-file", str(wrong)).exception, KmsError)
+
+
+def test_no_token_is_made_that_has_no_place_or_makes_no_sense(service: Service, tmp_path: Path) -> None:
+    taken = tmp_path / "taken"
+    taken.touch()
+    before = at(service, "list", "--json")
+    for more in (("--out", str(taken)), ("--out", str(tmp_path / "none" / "token"))):
+        result = run("mint", "--scope", "kms:read", *more, "--data-dir", str(service.data_dir))
+        assert isinstance(result.exception, ConfigurationError)
+    result = run("mint", "--scope", "kms:reed", "--data-dir", str(service.data_dir))
+    assert isinstance(result.exception, BadRequest)
+    assert "scope" in result.exception.message
+    assert at(service, "list", "--json") == before
+
+
+def test_an_authority_that_is_none_is_named(service: Service, tmp_path: Path) -> None:
+    none = tmp_path / "none.pem"
+    for _ in range(2):
+        result = run("list", "--url", "https://127.0.0.1:1", "--ca", str(none), "--data-dir", str(service.data_dir))
+        assert isinstance(result.exception, ConfigurationError)
+        assert str(none) in result.exception.message
+        none.write_text("not PEM")

@@ -17,6 +17,7 @@ from ron_kms.errors import ConfigurationError, Internal, KmsError, NotFound, cod
 _SECONDS = 120.0
 """A plan reads every key of a tenant."""
 _ATTEMPTS = 8
+_LONGEST_TOKEN = 8192
 _LONGEST_PAUSE = 5.0
 _BASE = "/v1/kms"
 _TOKEN = "admin.token"  # noqa: S105 - a file's name
@@ -49,9 +50,7 @@ class Client:
         """Whether it has ever answered: one that has is waited for when it restarts."""
         self._headers = {"authorization": f"Bearer {token}", "accept": "application/json"}
         if parts.scheme == "https":
-            context = ssl.create_default_context(cafile=ca)
-            if certificate is not None:
-                context.load_cert_chain(*certificate)
+            context = _trust(ca, certificate)
             self._connection: http.client.HTTPConnection = http.client.HTTPSConnection(
                 parts.hostname, parts.port, timeout=_SECONDS, context=context
             )
@@ -83,10 +82,15 @@ class Client:
         file = token_file or data_dir / _TOKEN
         try:
             token = file.read_text().strip()
-        except OSError as error:
+        except (OSError, UnicodeDecodeError) as error:
+            reason = error.strerror if isinstance(error, OSError) else "it is not text"
             raise ConfigurationError(
-                f"the token in {file} cannot be read: {error.strerror}", hint="Name another file with --token-file."
+                f"the token in {file} cannot be read: {reason}",
+                hint="Name another file with --token-file. If every token is lost, see `ron-kms token reset --help`.",
             ) from None
+        # It becomes a header: what cannot be one must not get into an error's text, for it may be a secret.
+        if not 0 < len(token) <= _LONGEST_TOKEN or not token.isascii() or not token.isprintable():
+            raise ConfigurationError(f"there is no token in {file}", hint="Name another file with --token-file.")
         return cls(url, token, ca=ca, certificate=certificate)
 
     def get(self, path: str, **query: Any) -> Answer:
@@ -165,6 +169,22 @@ class Client:
                 continue
             break
         return response.status, response.headers, text
+
+
+def _trust(ca: Path | None, certificate: tuple[Path, Path] | None) -> ssl.SSLContext:
+    try:
+        context = ssl.create_default_context(cafile=ca)
+    except OSError:
+        raise ConfigurationError(f"{ca} cannot be read or holds no certificate", hint="--ca is a PEM file.") from None
+    if certificate is not None:
+        try:
+            # An encrypted key would ask for its passphrase on the terminal.
+            context.load_cert_chain(*certificate, password=lambda: b"")
+        except OSError:
+            raise ConfigurationError(
+                "the files of --cert and --key cannot be read, are encrypted, or do not belong together"
+            ) from None
+    return context
 
 
 def segment(text: str) -> str:

@@ -19,6 +19,7 @@ from ron_kms.errors import KmsError
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 120})
+@click.version_option(package_name="ron-kms", message="ron-kms %(version)s")
 def commands() -> None:
     """A post-quantum key management service: it keeps keys, signs and verifies."""
 

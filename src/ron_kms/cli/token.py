@@ -13,7 +13,7 @@ import click
 
 from ron_kms.cli.client import Client, segment
 from ron_kms.cli.place import connect, token_path, with_service
-from ron_kms.cli.token_file import expiry, give, read_token, replace
+from ron_kms.cli.token_file import expiry, give, new_file, read_token, replace
 from ron_kms.cli.token_offline import attenuate, inspect, reset
 from ron_kms.cli.token_text import describe_roots, describe_tokens
 from ron_kms.errors import KmsError
@@ -54,6 +54,10 @@ def mint(
     **place: Any,
 ) -> None:
     """Make a token, at most as mighty as the one that asks for it. It is shown this once."""
+    from ron_kms.capabilities.caveats import write  # noqa: PLC0415 - so that --help loads no core
+
+    write(scopes=scopes, tenant=tenant, prefix=prefix, expires=None, rate=rate)  # refuses, in words for a person
+    new_file(out)
     asked: Json = {"scopes": scopes, "tenant": tenant, "prefix": prefix, "rate": rate}
     body = {name: value for name, value in asked.items() if value is not None} | {"label": label}
     if expires is not None:

@@ -35,6 +35,19 @@ def read_token(file: Path | None) -> str:
         raise ConfigurationError(f"the token in {file} cannot be read: {reason}") from None
 
 
+def new_file(out: Path | None) -> None:
+    """Refuse a file that :func:`give` could not make, before a token is made for it and lost.
+
+    :raises ConfigurationError: it is there already, or its folder cannot be written.
+    """
+    if out is None:
+        return
+    if out.is_symlink() or out.exists():
+        raise ConfigurationError(f"{out} is there already", hint="Name a new file with --out.")
+    if not os.access(out.parent, os.W_OK | os.X_OK):
+        raise ConfigurationError(f"{out} cannot be made: its folder is not there or not to be written")
+
+
 def give(token: str, out: Path | None) -> None:
     """Print a token, or write it to a new file of its owner's."""
     if out is None:

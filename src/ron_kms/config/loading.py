@@ -5,6 +5,8 @@ Values that are wrong are named, all at once, and never repeated, for a value in
 
 from __future__ import annotations
 
+import difflib
+import re
 import tomllib
 from collections.abc import Mapping
 from pathlib import Path
@@ -15,6 +17,8 @@ from ron_kms.config.checks import contradictions
 from ron_kms.config.settings import Settings
 from ron_kms.config.table import CONFIG_ENV, DEFINITIONS, TOKEN_ENV
 from ron_kms.errors import ConfigurationError
+
+_PLACE = re.compile(r"line \d+, column \d+")
 
 
 class Loaded(NamedTuple):
@@ -55,7 +59,7 @@ def load(flags: Mapping[str, Any], environ: Mapping[str, str]) -> Loaded:
     if faults:
         raise ConfigurationError(
             faults[0] if len(faults) == 1 else "\n  ".join([f"{len(faults)} settings are wrong:", *faults]),
-            hint="`ron-kms config explain NAME` tells about one of them.",
+            hint="`ron-kms config explain NAME` tells about a setting.",
         )
     warnings = [f"{name} is not a setting of this version and changes nothing" for name in strange]
     return Loaded(settings, warnings, reading.sources)
@@ -75,8 +79,10 @@ class _Reading:
                 values = tomllib.load(file)
         except OSError as error:
             self.faults.append(f"the file of {origin} cannot be read: {error.strerror}")
-        except (tomllib.TOMLDecodeError, UnicodeDecodeError):
-            self.faults.append(f"the file of {origin} is not TOML")
+        except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+            # Only the place: the rest of the parser's message may repeat what is there.
+            place = _PLACE.search(str(error))
+            self.faults.append(f"the file of {origin} is not TOML" + (f": see {place[0]}" if place else ""))
         else:
             for name, value in values.items():
                 self.take(name, value, f"{name} in the file of {origin}", "file")
@@ -85,7 +91,8 @@ class _Reading:
         definition = next((row for row in DEFINITIONS if row.name == name), None)
         if definition is None:
             # Its name may be a secret in the wrong place too, but without it nobody could find it.
-            self.faults.append(f"{origin} is not a setting")
+            close = difflib.get_close_matches(name, [row.name for row in DEFINITIONS], 1)
+            self.faults.append(f"{origin} is not a setting" + (f", but {close[0]} is" if close else ""))
             return
         try:
             self.values[name] = definition.knob.kind.read(value)

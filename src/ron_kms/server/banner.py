@@ -26,11 +26,14 @@ def ready_text(*, api: str, operator: str, token: Path, ca: Path | None, amnesia
     forgets = f" It keeps nothing: all is in {token.parent} and ends with it." if amnesia else ""
     kid = """$(echo "$KEY" | sed 's/.*"kid":"\\([^"]*\\)".*/\\1/')"""
     sigs = """$(echo "$SIGNED" | sed 's/^{//')"""
+    where = (
+        f"the administrator's is in {token}" if token.exists() else f"the administrator's is not in {token} any more"
+    )
     return f"""\
 ron-kms is ready.{forgets}
   API       {api}   (documentation at {api}/docs)
   operator  {operator}   (/healthz /readyz /metrics /version)
-  token     the administrator's is in {token}
+  token     {where}
 
 Try it in a shell on this machine: create a hybrid key, sign with it (the BLAKE3 digest of "{EXAMPLE}"), verify.
 

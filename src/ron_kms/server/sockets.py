@@ -32,7 +32,8 @@ def bind(address: Address, count: int, setting: str) -> list[socket.socket]:
         for sock in sockets:
             sock.close()
         what = "is in use" if error.errno == errno.EADDRINUSE else f"cannot be used: {error.strerror}"
-        raise ConfigurationError(f"the address of {setting}, {address}, {what}") from None
+        hint = f"Give another with --{setting.replace('_', '-')}."
+        raise ConfigurationError(f"the address of {setting}, {address}, {what}", hint=hint) from None
     return sockets
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import ssl
 from pathlib import Path
 from typing import NamedTuple
@@ -52,8 +53,10 @@ def make_context(settings: Settings) -> ssl.SSLContext | None:
     try:
         # An encrypted key would ask for its passphrase on the terminal.
         context.load_cert_chain(files.cert, files.key, password=lambda: b"")
-    except OSError:
-        raise ConfigurationError("tls_cert and tls_key cannot be read or do not belong together") from None
+    except OSError as error:
+        raise ConfigurationError(
+            "tls_cert and tls_key cannot be read or do not belong together", hint=_reason(files, error)
+        ) from None
     if files.client_ca is not None:
         try:
             context.load_verify_locations(files.client_ca)
@@ -61,3 +64,12 @@ def make_context(settings: Settings) -> ssl.SSLContext | None:
             raise ConfigurationError("tls_client_ca cannot be read or holds no certificate") from None
         context.verify_mode = ssl.CERT_REQUIRED
     return context
+
+
+def _reason(files: Files, error: OSError) -> str:
+    if not isinstance(error, ssl.SSLError):
+        unread = [str(path) for path in (files.cert, files.key) if not os.access(path, os.R_OK)]
+        return f"Not to be read: {', '.join(unread)}." if unread else ""
+    if error.reason == "KEY_VALUES_MISMATCH":
+        return "The key is another certificate's."
+    return f"They are PEM, the key not encrypted: {files.cert} and {files.key}."
