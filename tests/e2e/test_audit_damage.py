@@ -7,6 +7,8 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
+import pytest
+
 from tests.backup.command import done
 from tests.e2e.service import Service
 from tests.e2e.wire import Client, digest_of
@@ -32,7 +34,8 @@ def missing(service: Service) -> set[str]:
         return set(operator.call("GET", "/readyz", token=None).data["missing"])
 
 
-def test_a_log_that_is_lost_and_the_way_on(tmp_path: Path) -> None:
+@pytest.mark.parametrize("lost", ["audit/0", "audit"])
+def test_a_log_that_is_lost_and_the_way_on(tmp_path: Path, lost: str) -> None:
     data = tmp_path / "data"
     with Service(data) as service:
         with Client(service.url, service.token) as client:
@@ -42,7 +45,7 @@ def test_a_log_that_is_lost_and_the_way_on(tmp_path: Path) -> None:
         assert metric(service, "kms_audit_integrity_failed_total") == 0
         assert missing(service) == set()
         service.stop()
-        shutil.move(data / "audit/0", tmp_path / "away")
+        shutil.move(data / lost, tmp_path / "away")
         service.start(ready=False)
         until(lambda: missing(service) == {"audit_ready"})
         with Client(service.url, service.token) as client:
@@ -57,7 +60,9 @@ def test_a_log_that_is_lost_and_the_way_on(tmp_path: Path) -> None:
         assert metric(service, "kms_audit_integrity_failed_total") >= 1
         service.stop()
         assert "is missing" in service.log.read_text()
-        shutil.move(tmp_path / "away", data / "audit/0")  # too late: the store remembers
+        if lost == "audit":
+            shutil.rmtree(data / lost)
+        shutil.move(tmp_path / "away", data / lost)  # too late: the store remembers
         assert "is missing" in done(data, "audit", "accept-gap")
         service.start()
         with Client(service.url, service.token) as client:

@@ -48,24 +48,32 @@ class Node(NamedTuple):
     name: str
 
     @classmethod
-    def at(cls, folder: Path, name: str = "") -> Node:
-        """:param name: a random one is made, and kept in the folder, where none is given.
+    def at(cls, folder: Path, name: str = "", known: str = "") -> Node:
+        """:param name: where none is given it is kept in the folder, at first a random one.
+        :param known: what the store knows it as, which the one in the folder follows: that could be lost with the logs,
+            and under another name they would not be missed.
 
         :raises ConfigurationError: the name cannot be one, or the folder cannot be used.
         """
         try:
             make_folder(folder)
             if not name:
-                try:
-                    name = (folder / NODE).read_text().strip()
-                except FileNotFoundError:
-                    name = secrets.token_hex(4)
+                kept = _kept(folder)
+                name = known or kept or secrets.token_hex(4)
+                if name != kept:
                     put(folder, NODE, f"{name}\n".encode())
         except OSError as error:
             raise ConfigurationError(f"the audit logs' folder {folder} cannot be used: {error.strerror}") from None
         if _NAME.fullmatch(name) is None:
             raise ConfigurationError(f"the name of this node cannot be one: {_NAME.pattern}")
         return cls(folder, name)
+
+
+def _kept(folder: Path) -> str:
+    try:
+        return (folder / NODE).read_text(errors="replace").strip()
+    except FileNotFoundError:
+        return ""
 
 
 class Trail:

@@ -23,9 +23,19 @@ def audit_folder(settings: Settings) -> Path:
     return settings.data_dir / FOLDER
 
 
+def node_of(store: Store, settings: Settings) -> Node:
+    """This node; where no name is given, by that of the newest log that a worker of it has begun in the store.
+
+    :raises StoreCorrupt: a row was edited or taken out.
+    """
+    logs = store.database.read(lambda connection: load_logs(connection, store.rows)).result()
+    newest = max((log for log in logs if log.slot.isdecimal()), key=lambda log: log.created, default=None)
+    return Node.at(audit_folder(settings), settings.node, newest.node if newest is not None else "")
+
+
 def standing_of(store: Store, settings: Settings) -> Standing:
     """The logs of this node, and their store."""
-    return Standing(store, Node.at(audit_folder(settings), settings.node))
+    return Standing(store, node_of(store, settings))
 
 
 def copying_of(settings: Settings) -> Copying:
@@ -51,7 +61,7 @@ def finish_others(store: Store, settings: Settings) -> None:
 
     :raises KmsError: the store or a log cannot be read.
     """
-    node = Node.at(audit_folder(settings), settings.node)
+    node = node_of(store, settings)
     logs = store.database.read(lambda connection: load_logs(connection, store.rows)).result()
     workers = {str(number) for number in range(settings.workers)}
     for log in logs:
@@ -68,7 +78,7 @@ def open_worker_trail(store: Store, settings: Settings, slot: int, watcher: Watc
     """
     if settings.amnesia:
         return None
-    trail = open_trail(store, Node.at(audit_folder(settings), settings.node), str(slot), watcher)
+    trail = open_trail(store, node_of(store, settings), str(slot), watcher)
     if trail is None:
         raise StoreUnavailable(f"the audit log of worker {slot} is written by another process", retry_after=1)
     return trail
