@@ -168,7 +168,7 @@ def test_expiry_and_rate_are_the_smaller_of_both(kms: LocalKms) -> None:
     for asked in ({}, {"expires": NOW + timedelta(days=2)}, {"rate": 11}):
         made = check(kms, mint(kms, by, **asked).token)
         assert (made.expires, made.rate) == (end, 10)
-    made = check(kms, mint(kms, by, expires=NOW + timedelta(minutes=5), rate=9).token)
+    made = check(kms, mint(kms, by, expires=datetime.now(UTC) + timedelta(minutes=5), rate=9).token)
     assert made.expires is not None
     assert made.expires < end
     assert made.rate == 9
