@@ -166,8 +166,8 @@ def test_a_tenants_flood_of_batches_does_not_hold_up_another(store: Store, monke
                     before = sum(calls)
                     await sign_with(kms, quiet)
                     between.append(sum(calls) - before)
-                # What the thread had begun, and what it may have begun before the loop had its next turn. A busy machine
-                # may keep the loop from it now and then while the thread goes on.
+                # What the thread had begun, and may have begun before the loop had its next turn; a busy machine
+                # may keep the loop from it now and then, while the thread goes on.
                 assert sorted(between)[len(between) // 2] <= 1 + 3 * slice_items
                 assert not any(batch.done() for batch in flood)
                 assert kms.queue.wait_micros("other") < SLICE_MICROS
