@@ -49,7 +49,8 @@ def show(as_json: bool, **flags: Any) -> None:
         if rows_of:
             click.echo(f"# {section.value}")
         for row in rows_of:
-            click.echo(f"{row.name:{names}}  {_text(told[row.name]):{min(values, 40)}}  {sources[row.name]}")
+            text = _text(told[row.name]) or row.default  # empty: nothing was given, and it is found at the start
+            click.echo(f"{row.name:{names}}  {text:{min(values, 40)}}  {sources[row.name]}")
     for warning in warnings:
         click.echo(f"ron-kms: {warning}.", err=True)
 
