@@ -11,7 +11,7 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from ron_kms.server.exposition import FAMILIES
 from ron_kms.server.readiness import NEEDED, WISHED
-from tests.server.service import Service, serving, until
+from tests.server.service import Service, create, serving, until
 
 Samples = dict[tuple[str, str], float]
 
@@ -33,6 +33,7 @@ def test_processes_and_readiness(tmp_path: Path) -> None:
         seen = _scrape(service)
         assert {name for name, _ in seen} == {family.name for family in FAMILIES}
         assert seen["kms_ready", ""] == 1
+        assert [seen["kms_keys_total", use] for use in ("sign", "wrap", "seal")] == [0, 0, 0]
         assert {label for name, label in seen if name == "kms_readiness"} == {*NEEDED, *WISHED}
         for process in ("supervisor", "worker-0", "worker-1"):
             assert 20e6 < seen["kms_process_resident_bytes", process] < 200e6
@@ -54,3 +55,10 @@ def test_a_stopped_worker_shows(tmp_path: Path) -> None:
         finally:
             os.kill(worker, signal.SIGCONT)
         assert until(lambda: _scrape(service)["kms_ready", ""] == 1)
+
+
+def test_keys_are_counted_by_use(tmp_path: Path) -> None:
+    with serving(tmp_path / "data", workers="1") as service:
+        with service.client() as client:
+            create(client, suite="ed25519")
+        assert _scrape(service)["kms_keys_total", "sign"] == 1

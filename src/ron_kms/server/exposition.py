@@ -6,10 +6,12 @@ Each family below is in :data:`FAMILIES`, from which the documentation is checke
 
 from __future__ import annotations
 
+import contextlib
+import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from importlib.metadata import version
 from pathlib import Path
-from typing import NamedTuple
+from typing import NamedTuple, get_args
 
 from prometheus_client import CollectorRegistry, generate_latest
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
@@ -17,8 +19,14 @@ from prometheus_client.multiprocess import MultiProcessCollector
 from prometheus_client.registry import Collector
 
 from ron_kms import _core
+from ron_kms.errors import KmsError
+from ron_kms.model import Use
 from ron_kms.server.readiness import NEEDED, WISHED, Heard, Readiness
 from ron_kms.server.usage import Usage, usage
+from ron_kms.store.database import Database
+from ron_kms.store.keys import count_keys
+
+_KEYS_SECONDS = 10.0
 
 
 class Family(NamedTuple):
@@ -38,6 +46,7 @@ class Family(NamedTuple):
         return family
 
 
+KEYS = Family("kms_keys_total", "gauge", ("use",), "Keys in the store, destroyed ones too")
 READY = Family("kms_ready", "gauge", (), "Whether /readyz answers 200")
 READINESS = Family("kms_readiness", "gauge", ("key",), "Each key of /readyz: 1 where it is good in every worker")
 RESTARTS = Family("kms_worker_restarts_total", "counter", ("process",), "Workers that died and were replaced")
@@ -47,7 +56,7 @@ FILES = Family("kms_process_open_files", "gauge", ("process",), "Open descriptor
 FILES_MAX = Family("kms_process_open_files_max", "gauge", ("process",), "How many descriptors may be open")
 BUILD = Family("kms_build_info", "gauge", ("version", "liboqs", "libsodium"), "1; what runs here, as labels")
 
-FAMILIES = (READY, READINESS, RESTARTS, MEMORY, CPU, FILES, FILES_MAX, BUILD)
+FAMILIES = (KEYS, READY, READINESS, RESTARTS, MEMORY, CPU, FILES, FILES_MAX, BUILD)
 
 
 class Exposition:
@@ -56,12 +65,20 @@ class Exposition:
     :param folder: the workers' metrics.
     :param readiness: judges the service now.
     :param workers: what was last heard of each slot.
+    :param database: whose keys are counted, off the event loop.
     """
 
     def __init__(
-        self, folder: Path, readiness: Callable[[], Readiness], workers: Callable[[], Sequence[Heard]]
+        self,
+        folder: Path,
+        readiness: Callable[[], Readiness],
+        workers: Callable[[], Sequence[Heard]],
+        database: Database,
     ) -> None:
         self._folder = folder
+        self._database = database
+        self._keys: dict[str, int] = {}
+        self._counted = -_KEYS_SECONDS
         self._readiness = readiness
         self._workers = workers
 
@@ -74,7 +91,25 @@ class Exposition:
         registry = CollectorRegistry(auto_describe=False)
         MultiProcessCollector(registry, path=str(self._folder))  # type: ignore[no-untyped-call]
         registry.register(view)
+        registry.register(_Keys(self._count()))
         return generate_latest(registry)
+
+    def _count(self) -> dict[str, int]:
+        """By use; as it was while the store is away."""
+        now = time.monotonic()
+        if now - self._counted >= _KEYS_SECONDS:
+            self._counted = now
+            with contextlib.suppress(KmsError):
+                self._keys = self._database.read(count_keys).result()
+        return self._keys
+
+
+class _Keys(Collector):
+    def __init__(self, counts: dict[str, int]) -> None:
+        self._counts = counts
+
+    def collect(self) -> Iterator[Metric]:
+        yield KEYS.filled(((use,), float(self._counts.get(use, 0))) for use in get_args(Use))
 
 
 class _Worker(NamedTuple):

@@ -19,6 +19,7 @@ NEEDED = (
     "listener_bound",
     "store_ready",
     "store_intact",
+    "backend_ready",
     "attestation_ready",
     "audit_ready",
     "rng_ok",

@@ -42,6 +42,7 @@ from ron_kms.server.slot import Slot
 from ron_kms.server.sockets import bind, port_of
 from ron_kms.server.tokens import first_token
 from ron_kms.store.bootstrap import Store, attach, prepare, prepare_in_memory
+from ron_kms.store.database import Database
 
 _LEAVE_SECONDS = 1.5
 """For workers to end after their drain, before they are killed."""
@@ -83,7 +84,7 @@ def run(loaded: Loaded, read: Callable[[], Loaded]) -> int:
                     finish_others(store, settings)
                 _mint_first_token(store, directory)
                 with MetricsDirectory(settings.data_dir) as metrics:
-                    supervisor = _Supervisor(settings, read, directory, root, metrics.path, keeper)
+                    supervisor = _Supervisor(settings, read, directory, root, metrics.path, keeper, store.database)
                     code = asyncio.run(supervisor.main(listeners, operator))
                 keeper.try_update()
                 return code
@@ -115,6 +116,7 @@ class _Supervisor:
         root: RootKey,
         metrics: Path,
         keeper: Keeper,
+        database: Database,
     ) -> None:
         self._settings = settings
         """As they were at the start."""
@@ -122,6 +124,7 @@ class _Supervisor:
         self._root = root
         self._metrics = metrics
         self._keeper = keeper
+        self._database = database
         self._front = Front(settings.server, settings.tls)
         self._slots: list[Slot] = []
         self._reloader = Reloader(settings, read, self._slots)
@@ -146,7 +149,9 @@ class _Supervisor:
             Slot(number, self._settings, self._root, listener, self._metrics)
             for number, listener in enumerate(listeners)
         ]
-        exposition = Exposition(self._metrics, self.readiness, lambda: [slot.heard for slot in self._slots])
+        exposition = Exposition(
+            self._metrics, self.readiness, lambda: [slot.heard for slot in self._slots], self._database
+        )
         application = Operator(self.readiness, exposition, lambda: self._front)
         server = Server(application, Limits(connections=_OPERATOR_CONNECTIONS, streams=16))
         await server.start(*operator_sockets)

@@ -270,6 +270,7 @@ class _Worker:
                 "attestation_ready": kms.attested,
                 "audit_ready": not kms.audit.fault,
                 "checkpoint_recent": kms.audit.recent,
+                "backend_ready": kms.custodian.works(),
                 "rng_ok": rng.works(),
                 "clock_ok": self._clock.is_sane(),
                 "verify_cache_ok": kms.tend(),

@@ -179,6 +179,12 @@ def list_keys(connection: Connection, rows: Rows, prefix: tuple[str, ...], after
     return [_key(rows.load(KEYS, row)) for row in connection.execute(query)]
 
 
+def count_keys(connection: Connection) -> dict[str, int]:
+    """How many keys there are, by use, destroyed ones too; a look at every one."""
+    query = select(KEYS.c.use, func.count()).group_by(KEYS.c.use)
+    return dict(connection.execute(query).tuples().all())
+
+
 def due_rotations(connection: Connection, now: datetime, limit: int) -> list[Kid]:
     """Names of keys whose rotation is due, the longest overdue first. They are hints: nothing of them is proven yet."""
     due = select(*_NAME).where(KEYS.c.next_rotation <= stored_time(now)).order_by(KEYS.c.next_rotation).limit(limit)
