@@ -11,7 +11,7 @@ import pytest
 from prometheus_client import CollectorRegistry
 from prometheus_client.multiprocess import MultiProcessCollector
 
-from ron_kms.metrics import Metrics
+from ron_kms.metrics import TENANTS_SHOWN, Metrics
 from tests.api.drive import ALL, JSON, Edge, Stream, chunked
 
 WORKER = """
@@ -93,3 +93,11 @@ def test_slots_are_summed_and_outlive_their_processes(tmp_path: Path, collected:
     assert value(collected, "rejected_total", reason="TooLarge") == 3
     assert value(collected, "kms_reject_total", reason="bad_signature") == 3
     assert {path.stem.rpartition("_")[2] for path in tmp_path.glob("*.db")} == {"0", "1"}
+
+
+def test_made_up_tenants_make_no_labels_without_end() -> None:
+    metrics = Metrics()
+    for number in range(100_000):
+        metrics.policy(f"tenant-{number}", 1, 100)
+    shown = [sample for family in metrics.registry.collect() for sample in family.samples if "tenant" in sample.labels]
+    assert len(shown) == 2 * TENANTS_SHOWN
