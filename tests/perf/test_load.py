@@ -17,11 +17,11 @@ import pytest
 if not (Path(__file__).parents[2] / "perf" / "load").is_dir():
     pytest.skip("the load generator is not beside the tests", allow_module_level=True)
 
-from perf.load.figures import latency, percentile  # noqa: E402
-from perf.load.generator import Seen, Stream, run  # noqa: E402
-from perf.load.scenarios import Load, plan  # noqa: E402
-from perf.load.service import Service, Watch, serving  # noqa: E402
-from perf.load.wire import Request  # noqa: E402
+from perf.load.figures import latency, percentile
+from perf.load.generator import Seen, Stream, run
+from perf.load.scenarios import Load, plan
+from perf.load.service import Service, Watch, serving
+from perf.load.wire import Request
 
 CORES = sorted(os.sched_getaffinity(0))[:1]
 
