@@ -110,7 +110,7 @@ class Connection:
         while self._out:
             try:
                 del self._out[: self.socket.send(self._out)]
-            except (BlockingIOError, ssl.SSLWantWriteError, ssl.SSLWantReadError):
+            except OSError:  # it takes no more now; or it is lost, which receiving will tell
                 return
 
     def receive(self) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import random
+import re
 import signal
 import subprocess
 import sys
@@ -17,6 +18,7 @@ from tests.audit.place import SLOW, Place, until
 from tests.counts import count
 
 REPOSITORY = Path(__file__).parents[2]
+TORN = re.compile(r"had a torn end of \d+ bytes that no one was told of: cut$")
 
 
 def lines(path: Path) -> int:
@@ -49,7 +51,8 @@ def kill_under_load(folder: Path, rounds: int) -> None:
                     os.kill(pid, signal.SIGKILL)
                 assert process.stdout.readline() == "gone\n"
             process.stdin.close()
-            assert process.stderr.read() == ""
+            # A kill may have hit a group that was being written, of which nobody was told: that is cut, and said.
+            assert all(TORN.search(line) for line in process.stderr.read().splitlines())
         finally:
             process.kill()
 
