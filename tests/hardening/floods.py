@@ -31,28 +31,22 @@ from tests.hardening.target import BOTH, FLOOD, JSON, MANY, SIGN, Target
 
 def resets(target: Target) -> None:
     """RFC 9113, 10.5; CVE-2023-44487."""
-    coded = block(request("POST", SIGN, target.bearer, JSON))
-    cancel = struct.pack("!L", 8)
-    with target.connections(4, h2=True) as connections:
-        for one in connections:
-            for at in range(0, FLOOD // 4, 50):
-                data = b"".join(
-                    frame(HEADERS, END_HEADERS, 2 * k + 1, coded) + frame(RST_STREAM, 0, 2 * k + 1, cancel)
-                    for k in range(at, at + 50)
-                )
-                if not one.send(data, 2.0):
-                    break
+    _begin_and_spoil(target, RST_STREAM, struct.pack("!L", 8))
 
 
 def resets_by_us(target: Target) -> None:
     """Streams that the server must reset: "MadeYouReset", CVE-2025-8671."""
+    _begin_and_spoil(target, WINDOW_UPDATE, struct.pack("!L", 0))
+
+
+def _begin_and_spoil(target: Target, kind: int, content: bytes) -> None:
+    """Begin request after request, each followed by a frame that ends it."""
     coded = block(request("POST", SIGN, target.bearer, JSON))
-    nothing = struct.pack("!L", 0)
     with target.connections(4, h2=True) as connections:
         for one in connections:
             for at in range(0, FLOOD // 4, 50):
                 data = b"".join(
-                    frame(HEADERS, END_HEADERS, 2 * k + 1, coded) + frame(WINDOW_UPDATE, 0, 2 * k + 1, nothing)
+                    frame(HEADERS, END_HEADERS, 2 * k + 1, coded) + frame(kind, 0, 2 * k + 1, content)
                     for k in range(at, at + 50)
                 )
                 if not one.send(data, 2.0):

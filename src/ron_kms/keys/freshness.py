@@ -19,6 +19,7 @@ from ron_kms.errors import KmsError, StoreCorrupt, StoreUnavailable
 from ron_kms.store import changes
 from ron_kms.store.changes import PRUNED, Change
 from ron_kms.store.database import Database, Reader
+from ron_kms.store.refresh import boottime
 from ron_kms.store.rows import Rows
 
 BOUND_MS = 1000
@@ -52,7 +53,7 @@ class Watcher:
         self._waiting: list[Future[None]] = []
         self._corrupt = False
         self._failing = False
-        started = _now()
+        started = boottime()
         self._known: int = database.read(lambda connection: changes.latest(connection, rows)).result()
         self._looked = started
         self._signal = _Signal()
@@ -78,11 +79,11 @@ class Watcher:
     @property
     def age(self) -> float:
         """Seconds since the last look that succeeded was begun."""
-        return _now() - self._looked
+        return boottime() - self._looked
 
     def fresh(self) -> bool:
         """Whether everything that was committed longer ago than the bound is known here."""
-        return not self._corrupt and _now() - self._looked <= self._bound
+        return not self._corrupt and boottime() - self._looked <= self._bound
 
     @property
     def corrupt(self) -> bool:
@@ -122,7 +123,7 @@ class Watcher:
     def look(self, reader: Reader) -> None:
         """One look, for the watcher's own thread."""
         waiting = self._take_waiting()
-        started = _now()
+        started = boottime()
         try:
             while len(page := self._read(reader)) == _PAGE:
                 self._apply(page)
@@ -206,8 +207,3 @@ def _stop(signal: _Signal, thread: threading.Thread) -> None:
     signal.wake.set()
     if thread is not threading.current_thread():
         thread.join(_STOP_SECONDS)
-
-
-def _now() -> float:
-    """It goes on while the machine sleeps."""
-    return time.clock_gettime(time.CLOCK_BOOTTIME)

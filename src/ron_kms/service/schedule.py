@@ -11,7 +11,6 @@ from __future__ import annotations
 import asyncio
 import logging
 import random
-import time
 from collections import Counter
 from collections.abc import Awaitable, Callable, Iterable
 from datetime import UTC, datetime, timedelta
@@ -25,6 +24,7 @@ from ron_kms.service.kms import Kms
 from ron_kms.store import leases
 from ron_kms.store.database import Connection
 from ron_kms.store.leases import Lease, LeaseLost
+from ron_kms.store.refresh import boottime
 
 LEASE = "schedule"
 DURATION = timedelta(seconds=10)
@@ -144,7 +144,7 @@ class Scheduler:
 
     async def _hold(self) -> bool:
         """Take the lease, or prolong it where half of its time is over; False where another process has it."""
-        begun = time.clock_gettime(time.CLOCK_BOOTTIME)
+        begun = boottime()
         if self._lease is not None and begun < self._until:
             return True
         self._lease = await self._wait(
