@@ -1,6 +1,6 @@
 """What a key costs among few keys and among many: create, sign and rotate through ``ron_kms.open``, and opening itself.
 
-``python -m perf.scale`` prints the table; docs/performance.md says how it is measured.
+``python -m perf.scale`` prints the table; docs/performance/scale.md says how it is measured.
 """
 
 from __future__ import annotations

@@ -27,7 +27,7 @@ Metadata = dict[str, str | int | float]
 class Results(msgspec.Struct, frozen=True):
     """
     :ivar format: rises when a field changes its meaning or goes.
-    :ivar metadata: of the run: commit, versions, processor, load; docs/performance.md names the fields.
+    :ivar metadata: of the run: commit, versions, processor, load; docs/performance/micro.md names the fields.
     :ivar cells: the figures.
     :ivar verdicts: the targets, each met or missed.
     """
