@@ -108,13 +108,14 @@ class Record(msgspec.Struct, frozen=True, kw_only=True):
     """One run of one scenario.
 
     :ivar role: ``baseline``: what others are compared with.
-    :ivar suite: ``micro``, ``edge``, ``load``, ``scale``, ``soak``, ``chaos``: who wrote it.
+    :ivar suite: ``micro``, ``edge``, ``load``, ``scale``, ``soak``, ``chaos``, ``profiles``, ``oneshot``: who wrote it.
     :ivar name: of the scenario.
     :ivar run: the same in files whose rounds were taken in turns, such as two commits side by side.
     :ivar at: when it began, RFC 3339.
     :ivar seconds: how long was measured.
     :ivar setting: everything that must be equal for two files to be comparable: server, audit, transport, profile, ...
-    :ivar detail: what the suite has besides, in its own shape, which it documents.
+    :ivar detail: what the suite has besides, in its own shape, which it documents; what is drawn over time and as a
+        distribution has one shape for all, in perf/detail.py.
     """
 
     schema: Literal["ron-kms/perf/2"] = SCHEMA
