@@ -167,6 +167,38 @@ def test_journal_files_go_once_their_records_are_in_bundles(place: Place, store:
     assert decode_bundle((place.log().path / "tile/entries/000").read_bytes(), 256) == records(0, 256)
 
 
+@pytest.mark.parametrize("room", [True, False])
+def test_a_journal_file_has_room_where_the_disk_has(
+    place: Place, store: Store, monkeypatch: pytest.MonkeyPatch, room: bool
+) -> None:
+    if not room:
+        monkeypatch.setattr(journal, "SEGMENT_BYTES", 1 << 60)  # no file can be so large
+    trail = place.open(store)
+    sizes = []
+    for at in range(0, 30, 10):
+        [path] = place.log().journal.iterdir()
+        sizes.append(path.stat().st_size)
+        trail.append(records(at, 10)).result()
+    assert len(set(sizes)) == (1 if room else 3)
+    crash(trail)
+    trail = place.open(store)
+    assert (trail.log.size, trail.log.damage) == (30, "")
+    trail.close()
+
+
+def test_a_changed_byte_of_the_room_is_no_group(place: Place, store: Store) -> None:
+    trail = place.open(store)
+    trail.append(records(0, 10)).result()
+    crash(trail)
+    [path] = place.log().journal.iterdir()
+    data = bytearray(path.read_bytes())
+    data[-1] = 1
+    path.write_bytes(data)
+    trail = place.open(store)
+    assert (trail.log.size, trail.log.damage) == (10, "")
+    trail.close()
+
+
 def test_a_journal_file_that_cannot_be_begun_leaves_the_log_whole(
     place: Place, store: Store, monkeypatch: pytest.MonkeyPatch
 ) -> None:

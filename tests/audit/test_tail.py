@@ -59,7 +59,7 @@ def check(written: Written, folder: Path) -> Result:
 
 
 def newest(folder: Path) -> Path:
-    return max(path for path in (folder / "journal").iterdir() if path.stat().st_size)
+    return max(segment.path for segment in read_segments(folder / "journal") if segment.groups)
 
 
 def test_a_log_as_the_service_writes_it(written: Written, folder: Path) -> None:
@@ -94,7 +94,8 @@ def test_a_copy_without_a_journal(written: Written, folder: Path) -> None:
 
 def test_a_torn_end_is_what_a_crash_leaves(written: Written, folder: Path) -> None:
     file = newest(folder)
-    file.write_bytes(file.read_bytes()[:-3])
+    (segment,) = [segment for segment in read_segments(file.parent) if segment.path == file]
+    file.write_bytes(file.read_bytes()[: segment.good - 3])
     result = check(written, folder)
     assert (result.whole, result.waiting) == (True, MORE - 10)
 

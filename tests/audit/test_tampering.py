@@ -148,14 +148,25 @@ def groups(path: Path) -> list[int]:
     return [group.start for group in segment.groups]
 
 
-@pytest.mark.parametrize("kept", [1, 43, -1, -600])
+def written(path: Path) -> bytes:
+    """A journal's file without its room."""
+
+    [segment] = read_segments(path.parent)
+    assert segment.good == segment.size < path.stat().st_size
+    return path.read_bytes()[: segment.good]
+
+
+@pytest.mark.parametrize("room", [0, 5000])
+@pytest.mark.parametrize("kept", [4, 43, -1, -600])
 def test_a_torn_end_that_nobody_was_told_of_is_cut_and_the_log_goes_on(
-    place: Place, store: Store, kept: int, caplog: pytest.LogCaptureFixture
+    place: Place, store: Store, kept: int, room: int, caplog: pytest.LogCaptureFixture
 ) -> None:
     path = left_by_a_crash(place, store, head=False)
-    data = path.read_bytes()
+    data = written(path)
     last = groups(path)[-1]
-    path.write_bytes(data[:last] + data[last:][:kept])
+    # Ends in something other than zeros, so that one byte less is one that is missing.
+    data = data[:last] + encode_group(20, 20, [*records(20, 9), b"no record, to the disk"])
+    path.write_bytes(data[:last] + data[last:][:kept] + bytes(room))
     trail = place.open(store)
     assert trail.log.size == 20
     assert not trail.log.damage
@@ -172,7 +183,7 @@ def test_a_torn_end_that_nobody_was_told_of_is_cut_and_the_log_goes_on(
 @pytest.mark.parametrize("kept", [0, 1, -1])
 def test_an_end_that_the_store_knows_of_is_missed(place: Place, store: Store, kept: int) -> None:
     path = left_by_a_crash(place, store, head=True)
-    data = path.read_bytes()
+    data = written(path)
     last = groups(path)[-1]
     path.write_bytes(data[:last] + data[last:][:kept])
     assert "cut off" in refused(place, store)

@@ -1,10 +1,13 @@
-"""The journal of a log: what was appended since the last full bundles of records, in files that only ever grow.
+"""The journal of a log: what was appended since the last full bundles of records, in files that are filled one by one.
 
 A file, named after the index of its first record in 20 digits, is a row of groups. A group is what one write has
 written: its length, the index of its first record, how many records were known to be durable when it was written, the
 count of its records (4, 8, 8 and 4 bytes, big-endian), 16 bytes of BLAKE3 over these and what follows; then the records
 as a bundle has them. So a group that was cut off by a crash is told from one that was changed later: of two bad ends
 only the first is followed by nothing that was written after it had become durable.
+
+A file is made full of zeros, which groups take the place of: so a sync has the records to bring to the disk and not a
+new size as well, which would be a commit of the file system's own journal. Zeros up to its end are room, and no group.
 """
 
 from __future__ import annotations
@@ -13,6 +16,7 @@ import contextlib
 import os
 import re
 import struct
+import sys
 from collections.abc import Sequence
 from itertools import pairwise
 from pathlib import Path
@@ -56,7 +60,7 @@ class Segment(NamedTuple):
     :ivar first: index of its first record, by its name.
     :ivar groups: up to the first bad one.
     :ivar good: bytes of these.
-    :ivar size: bytes of the file.
+    :ivar size: bytes of the file without the room behind the last one that is not zero; never less than ``good``.
     :ivar later: the largest ``durable`` of groups behind the bad one; 0 where there is none.
     """
 
@@ -99,7 +103,8 @@ def _read(path: Path, sync: bool) -> Segment:
     while (group := _group(data, at)) is not None:
         groups.append(group)
         at = _end(data, at)
-    return Segment(path, int(path.name), groups, at, len(data), _behind(data, at, int(path.name)))
+    size = max(at, len(data.rstrip(b"\0")))
+    return Segment(path, int(path.name), groups, at, size, _behind(data, at, size, int(path.name)))
 
 
 def _group(data: bytes, at: int) -> Group | None:
@@ -122,13 +127,14 @@ def _end(data: bytes, at: int) -> int:
     return at + _HEAD.size + _SUM + length
 
 
-def _behind(data: bytes, at: int, first: int) -> int:
+def _behind(data: bytes, at: int, size: int, first: int) -> int:
     """Looks for whole groups behind a bad one, whose own length cannot be trusted.
 
+    :param size: where the room begins.
     :param first: index of the file's first record.
     """
     durable = 0
-    while (at := at + 1) + _HEAD.size + _SUM <= len(data):
+    while (at := at + 1) < size and at + GROUP_HEAD <= len(data):
         # A head is plausible at few places only; at the others nothing is hashed.
         if _is_plausible(data, at, first) and (group := _group(data, at)) is not None:
             durable = max(durable, group.durable)
@@ -219,6 +225,7 @@ class Journal:
         fresh = path.with_name(f".{path.name}")
         fd = os.open(fresh, _CREATE, 0o600)
         try:
+            _make_room(fd)
             data = b"".join(self._kept)
             view = memoryview(data)
             while view:
@@ -255,6 +262,7 @@ class Journal:
         path = self._path(first)
         fd = os.open(path, _CREATE, 0o600)
         try:
+            _make_room(fd)
             sync_folder(self._folder)
         except BaseException:
             os.close(fd)
@@ -273,3 +281,14 @@ class Journal:
 
     def _path(self, first: int) -> Path:
         return self._folder / f"{first:020}"
+
+
+def _make_room(fd: int) -> None:
+    """Fill a new file with zeros, as far as the disk has room for them: without, it grows with each group."""
+    try:
+        if sys.platform == "linux":
+            os.posix_fallocate(fd, 0, SEGMENT_BYTES)  # a full disk says so before there is less left
+        os.pwrite(fd, bytes(SEGMENT_BYTES), 0)
+        os.fsync(fd)
+    except OSError:
+        os.ftruncate(fd, 0)
