@@ -12,7 +12,7 @@ import selectors
 import ssl
 import time
 from collections import Counter, deque
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
 from perf.load.wire import About, Connection, Lost, Request
@@ -162,8 +162,12 @@ def run(
     seconds: float,
     warmup: float = 1.0,
     tls: ssl.SSLContext | None = None,
+    over: Callable[[], bool] = lambda: False,
 ) -> Outcome:
-    """Load the service; answers that come later than 5 s after the end count as reset."""
+    """Load the service; answers that come later than 5 s after the end count as reset.
+
+    :param over: asked again and again; true ends the run before its time.
+    """
     clock = _Clock(warmup, seconds)
     clients = [_Client(stream, address, tls, clock, Seen()) for stream in streams]
     selector = selectors.DefaultSelector()
@@ -180,6 +184,8 @@ def run(
     spare = 0.0
     while True:
         now = time.perf_counter()
+        if now < clock.end and over():
+            clock.end = now
         while idle and clock.sends(now, idle[0].stream):
             idle.popleft().begin(now)
         worked = False
@@ -205,7 +211,7 @@ def run(
         for connection in client.connections:
             connection.lose()
     selector.close()
-    return Outcome({client.stream.name: client.seen for client in clients}, seconds, busy)
+    return Outcome({client.stream.name: client.seen for client in clients}, clock.end - clock.begin, busy)
 
 
 def _timeout(now: float, arrivals: list[tuple[float, int]], idle: deque[_Client], clock: _Clock) -> float:

@@ -18,7 +18,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import Any, Self
+from typing import Any, NamedTuple, Self
 
 import httpx
 
@@ -107,10 +107,24 @@ def digest(source: random.Random) -> str:
     return base64.b64encode(source.randbytes(32)).decode()
 
 
+class Place(NamedTuple):
+    """How a service is started.
+
+    :ivar under: a command that runs it, before its own words: ``("env", "NAME=value")``.
+    :ivar inside: where its folder is made that is thrown away; None: where temporary files are.
+    """
+
+    under: Sequence[str] = ()
+    inside: Path | None = None
+
+
+HERE = Place()
+
+
 @contextlib.contextmanager
-def serving(cores: Sequence[int], **settings: str) -> Iterator[Service]:
+def serving(cores: Sequence[int], place: Place = HERE, /, **settings: str) -> Iterator[Service]:
     """A service on these cores, with ``KMS_*`` settings by their names in small letters."""
-    folder = Path(tempfile.mkdtemp(prefix="ron-kms-load-"))
+    folder = Path(tempfile.mkdtemp(prefix="ron-kms-load-", dir=place.inside))
     data_dir = folder / "data"
     kept = {name: value for name, value in os.environ.items() if not name.startswith("KMS_")}
     environment = {
@@ -124,7 +138,7 @@ def serving(cores: Sequence[int], **settings: str) -> Iterator[Service]:
     pinned = ["taskset", "--cpu-list", ",".join(map(str, cores))]
     with (folder / "log").open("wb") as log:
         process = subprocess.Popen(
-            [*pinned, sys.executable, "-m", "ron_kms.cli.main", "serve"],
+            [*place.under, *pinned, sys.executable, "-m", "ron_kms.cli.main", "serve"],
             env=environment,
             stdout=log,
             stderr=log,

@@ -1,0 +1,18 @@
+"""The drills, one a file, and those that wait for a part that is not there."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from types import MappingProxyType
+
+from perf.chaos.drill import Drill
+from perf.chaos.drills import kill, slow_loris, stopped
+
+DRILLS: Mapping[str, Drill] = MappingProxyType({one.DRILL.name: one.DRILL for one in (slow_loris, kill, stopped)})
+
+NOT_YET: Mapping[str, str] = MappingProxyType(
+    {
+        "hsm-latency": "latency of an HSM's answers: the hsm backend is not there yet",
+        "hsm-flap": "sessions with an HSM that break and come back: the hsm backend is not there yet",
+    }
+)
