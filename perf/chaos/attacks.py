@@ -45,8 +45,11 @@ def attacked(trial: Trial, attacks: Sequence[Callable[[Target], None]], **settin
             for done, attack in enumerate(itertools.cycle(attacks)):
                 if done >= len(attacks) and time.monotonic() > end:
                     break
-                with trial.steps("defended", attack.__name__):
+                try:
                     attack(target)
+                except AssertionError as error:
+                    trial.check("defended", False, f"{attack.__name__}: {error}")
+            trial.check("defended", True, f"{done} attacks, answered with {sorted(heard.statuses) or 'nothing'}")
             seen = load.end().seen
         for name, one in seen.items():
             trial.check("served", bool(one.times) and not failed(one), f"{name}: {answered(one)}")

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import contextlib
 import os
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
@@ -71,16 +70,6 @@ class Trial:
         if before is not None:
             held, seen = before.held and held, f"{before.seen}; {seen}"
         self._found[key] = Check(key, self.drill.holds[key], held, seen)
-
-    @contextlib.contextmanager
-    def steps(self, key: str, seen: str) -> Iterator[None]:
-        """Around steps that raise AssertionError where they do not go as the statement says."""
-        try:
-            yield
-        except AssertionError as error:
-            self.check(key, False, str(error) or "a step of the harm went otherwise")
-        else:
-            self.check(key, True, seen)
 
     def measure(self, kind: str, of: str, *rounds: float) -> None:
         self.measures.append(Measure(kind, of, rounds))

@@ -6,9 +6,11 @@ from collections.abc import Mapping
 from types import MappingProxyType
 
 from perf.chaos.drill import Drill
-from perf.chaos.drills import kill, slow_loris, stopped
+from perf.chaos.drills import bombs, kill, slow_loris, stopped
 
-DRILLS: Mapping[str, Drill] = MappingProxyType({one.DRILL.name: one.DRILL for one in (slow_loris, kill, stopped)})
+DRILLS: Mapping[str, Drill] = MappingProxyType(
+    {one.DRILL.name: one.DRILL for one in (slow_loris, bombs, kill, stopped)}
+)
 
 NOT_YET: Mapping[str, str] = MappingProxyType(
     {
