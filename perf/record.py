@@ -18,6 +18,8 @@ from typing import Any, Literal, NamedTuple
 
 import msgspec
 
+from ron_kms import _core
+
 SCHEMA: Literal["ron-kms/perf/2"] = "ron-kms/perf/2"
 ROOT = Path(__file__).parents[1]
 RESULTS = ROOT / "perf" / "results"
@@ -44,7 +46,7 @@ KINDS: Mapping[str, Kind] = MappingProxyType(
         "p95": Kind("ms", True, "latency that 95 % of the requests did not exceed"),
         "p99": Kind("ms", True, "latency that 99 % did not exceed"),
         "max": Kind("ms", True, "the longest latency"),
-        "cpu": Kind("us", True, "processor time of the service's workers an operation"),
+        "cpu": Kind("us", True, "processor time an operation: of the service's workers, or of a call in process"),
         "floor": Kind("us", True, "processor time of one Ed25519 signature in the core, taken in the same round"),
         "over": Kind("us", True, "processor time an operation over that of its cryptography alone"),
         "ratio": Kind("", True, "processor time by that of the same work in a C loop"),
@@ -58,6 +60,8 @@ KINDS: Mapping[str, Kind] = MappingProxyType(
         "skew": Kind("", True, "p95 of the tenant that asks less by p95 of the one that asks most, or its inverse"),
         "blocks": Kind("", True, "Python allocations an operation that live in its result"),
         "bytes": Kind("B", True, "bytes of these"),
+        "allocations": Kind("", True, "allocations an operation, Python's and C's, freed since or not"),
+        "allocated": Kind("B", True, "bytes of these"),
         "payload": Kind("B", True, "bytes of request and answer"),
     }
 )
@@ -137,6 +141,23 @@ class Record(msgspec.Struct, frozen=True, kw_only=True):
         return self.suite, self.name, tuple(sorted(self.setting.items()))
 
 
+def begin(suite: str, name: str, role: Role, setting: dict[str, Value]) -> Record:
+    """A record of a run that begins now on this machine; what it measures is put into it at its end."""
+    at = now()
+    return Record(
+        role=role,
+        suite=suite,
+        name=name,
+        run=at,
+        at=at,
+        seconds=0.0,
+        setting=setting,
+        host=host(),
+        code=code(),
+        measures=(),
+    )
+
+
 def load(path: Path) -> Record:
     """Read one file.
 
@@ -175,6 +196,7 @@ def code(folder: Path = ROOT) -> Code:
     """The commit of a tree, and what runs here."""
     packages = ("ron-kms", "hypercorn", "granian", "uvloop", "msgspec", "starlette", "cryptography")
     versions = {"python": platform.python_version(), **{name: found for name in packages if (found := _version(name))}}
+    versions |= {"liboqs": _core.liboqs_version(), "libsodium": _core.sodium_version()}
     changed = bool(git("status", "--porcelain", "--", "src", "perf", "wheels", folder=folder))
     return Code(git("rev-parse", "HEAD", folder=folder) or "unknown", changed, versions)
 

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import argparse
 import os
+import shlex
 import subprocess
 import sys
 from collections.abc import Sequence
-from datetime import UTC, datetime
 from pathlib import Path
 
 import msgspec
@@ -15,31 +15,35 @@ import msgspec
 import perf.micro
 from perf.micro import floor
 from perf.micro.cells import BATCHES, SUITES, Measured, cells
-from perf.micro.results import ROOT, gather, run_metadata, write
+from perf.micro.results import gather, write
 from perf.micro.table import render
 from perf.micro.worker import Job
+from perf.record import RESULTS, ROOT, begin
 
-# Processes, and seconds of each beyond the first pass over all cells.
-SHORT = (1, 65.0)
+SHORT = (1, 60.0)
 FULL = (6, 150.0)
+"""Processes, and seconds of each."""
+PATIENCE = 1.4
+"""On a busy machine a process takes so many times as long, and then leaves out what it has not come to."""
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
     options = _options(arguments)
     count, seconds = FULL if options.full else SHORT
+    limit: float | None = PATIENCE * seconds
     if options.seconds is not None:
-        count, seconds = 1, options.seconds
-    load = os.getloadavg()[0]
+        count, seconds, limit = 1, options.seconds, None
+    begun = begin("micro", "bench", options.role, {})
     library = floor.build()
     processes = []
     for number in range(count):
         print(f"process {number + 1} of {count}, about {seconds:.0f} s", file=sys.stderr, flush=True)
-        job = Job(str(library), cells(options.suites, options.batches), seconds, number)
+        job = Job(str(library), cells(options.suites, options.batches), seconds, limit, number)
         processes.append(_run(job))
-    results = gather(processes, run_metadata(options.full, load))
+    command = shlex.join(["python", "-m", "perf.micro", *(sys.argv[1:] if arguments is None else arguments)])
+    results = gather(processes, begun, command, options.full, count * seconds)
     print(render(results))
-    name = f"micro-{datetime.now(UTC):%Y%m%dT%H%M%SZ}-{str(results.metadata['commit'])[:12]}"
-    for path in write(options.results, name, results, processes):
+    for path in write(options.results, results, processes):
         print(f"written: {os.path.relpath(path)}", file=sys.stderr)
 
 
@@ -69,7 +73,8 @@ def _options(arguments: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument("--seconds", type=float, help="one process of so many seconds, and one pass at least")
     parser.add_argument("--suites", type=_suites, default=SUITES, help="some of: " + ",".join(SUITES))
     parser.add_argument("--batches", type=_batches, default=BATCHES, help="some of: 1,8,64,256,1024")
-    parser.add_argument("--results", type=Path, default=ROOT / "perf" / "results", help="folder for the JSON files")
+    parser.add_argument("--results", type=Path, default=RESULTS, help="folder for the JSON files")
+    parser.add_argument("--role", choices=("result", "baseline"), default="result", help="what the record is for")
     return parser.parse_args(arguments)
 
 

@@ -83,16 +83,20 @@ class Lap(msgspec.Struct):
 
 
 class Memory(msgspec.Struct):
-    """What one call leaves and takes, as tracemalloc sees it: Python's memory, not that of libsodium and libc.
+    """What one call leaves and takes, an operation.
 
-    :ivar blocks: allocations alive when the call returns its result, an operation.
-    :ivar kept: their bytes, an operation.
-    :ivar peak: most bytes at any time in the call, an operation.
+    :ivar blocks: of Python's allocations those that are alive when the call returns its result, as tracemalloc sees it.
+    :ivar kept: their bytes.
+    :ivar peak: most bytes of Python's at any time in the call.
+    :ivar allocations: all that were made in the call, Python's and C's, as memray sees it; None where there is none.
+    :ivar allocated: their bytes.
     """
 
     blocks: float
     kept: float
     peak: float
+    allocations: float | None = None
+    allocated: float | None = None
 
 
 class Lane(msgspec.Struct):

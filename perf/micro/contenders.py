@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import time
-import tracemalloc
 from collections.abc import Callable, Sequence
 from functools import partial
 from typing import Any, NamedTuple, Protocol
 
-from perf.micro.cells import PYCA_CALLS, THROUGH_LIBRARY, Cell, Memory
+from perf.micro.cells import PYCA_CALLS, THROUGH_LIBRARY, Cell
 from perf.micro.floor import Floor, FloorLane, Span
 from perf.micro.material import PYCA, Material, signing_key, verify_key
 from ron_kms import _core
@@ -79,33 +78,6 @@ def contenders(cell: Cell, material: Material, floor: Floor) -> list[Contender]:
         library = _library_calls(cell, material)
         found.append(Contender("library", 1, PythonLane(floor, library), cell.calls, cell.batch, library[0]))
     return found
-
-
-def memory(contender: Contender) -> Memory | None:
-    """What one call of it leaves and takes."""
-    if contender.sample is None:
-        return None
-    contender.sample()
-    nothing, traced = _traced(_nothing), _traced(contender.sample)
-    return Memory(*((of - without) / contender.operations for of, without in zip(traced, nothing, strict=True)))
-
-
-def _traced(call: Call) -> tuple[int, int, int]:
-    """Blocks and bytes that live on in a call's result, and the most bytes at any time in it."""
-    tracemalloc.start()
-    try:
-        before, _ = tracemalloc.get_traced_memory()
-        result = call()
-        after, peak = tracemalloc.get_traced_memory()
-        blocks = sum(stat.count for stat in tracemalloc.take_snapshot().statistics("filename"))
-        del result
-    finally:
-        tracemalloc.stop()
-    return blocks, after - before, peak - before
-
-
-def _nothing() -> None:
-    pass
 
 
 def windows(batch: int, *columns: Sequence[Any]) -> list[list[list[Any]]]:

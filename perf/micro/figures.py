@@ -67,6 +67,11 @@ class CellFigures(msgspec.Struct, frozen=True):
     pynacl: Ratio | None
     library_to_floor: Ratio | None
 
+    @property
+    def name(self) -> str:
+        """As the cell's."""
+        return f"{self.operation} {self.suite} batch={self.batch}"
+
     def lane(self, contender: str, threads: int = 1) -> LaneFigures | None:
         return next((lane for lane in self.lanes if (lane.contender, lane.threads) == (contender, threads)), None)
 

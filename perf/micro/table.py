@@ -16,10 +16,11 @@ from perf.micro.targets import (
     floor_verdict,
     scaling_verdict,
 )
+from perf.record import Record
 
 HEAD = (
     f"{'batch':>6} {'p50':>8} {'p95':>8} {'p99':>8} {'calls':>6} {'ops/s':>8} {'x C loop':>15} "
-    f"{'2 threads':>10} {'x one thread':>15} {'(C)':>5} {'x pyca':>7} {'blocks':>7} {'bytes':>7}"
+    f"{'2 threads':>10} {'x one thread':>15} {'(C)':>5} {'x pyca':>7} {'blocks':>7} {'bytes':>7} {'allocs':>7}"
 )
 
 LEGEND = f"""\
@@ -28,29 +29,30 @@ x C loop: processor time by that of the same calls in C; at most {FLOOR_LIMIT} w
 2 threads: operations a second. x one thread: how much faster two are, time that other processes took left out;
 at least {SCALING_LIMIT} wanted from batch {SCALING_FROM_BATCH} on. (C): what the C loop reaches.
 x pyca, x PyNaCl: how much less processor time than theirs, one operation a call; n/a: they have nothing alike.
-blocks, bytes: Python allocations that live in the result, an operation (tracemalloc).
+blocks, bytes: Python allocations that live in the result, an operation. allocs: all that were made, C's too.
 A question mark: too few rounds, or the limit is within the bounds of what was measured; a longer run tells."""
 
 
-def render(results: Results) -> str:
+def render(run: Record) -> str:
     """The whole text: the run, the cells, the library, the targets."""
+    results: Results = run.detail
     parts = (_cells(results.cells), _alone(results.cells), _library(results.cells), ["", LEGEND], _targets(results))
-    return "\n".join([*_run(results), *itertools.chain(*parts)])
+    return "\n".join([*_run(run), *itertools.chain(*parts)])
 
 
-def _run(results: Results) -> Iterator[str]:
-    of = results.metadata
+def _run(run: Record) -> Iterator[str]:
+    results: Results = run.detail
+    versions = ", ".join(f"{name} {run.code.versions[name]}" for name in _TOLD if name in run.code.versions)
+    yield f"commit {run.code.commit[:12]}{' and changes' if run.code.changed else ''}, {versions}"
     yield (
-        f"commit {str(of['commit'])[:12]}{' and changes' if of['changed'] == 'yes' else ''}, "
-        f"Python {of['python_version']}, liboqs {of['liboqs']}, libsodium {of['libsodium']}, "
-        f"cryptography {of['cryptography']} ({of['openssl']})"
-    )
-    yield (
-        f"{of.get('cpu_model_name', of['machine'])}, {of['cpu_count']} processors, governor {of['governor']}, "
-        f"load {of['load_before']} before and {of['load_after']} after"
+        f"{run.host.cpu}, {run.host.cores} processors, governor {run.host.governor}, "
+        f"load {run.host.load} before and {results.load_after} after"
     )
     if not all(cell.replay for cell in results.cells):
         yield "The random numbers could not be repeated: ML-DSA signatures compare by chance, only long runs tell."
+
+
+_TOLD = ("python", "liboqs", "libsodium", "cryptography", "openssl")
 
 
 def _cells(cells: Iterable[CellFigures]) -> Iterator[str]:
@@ -93,7 +95,7 @@ def _alone(cells: Iterable[CellFigures]) -> Iterator[str]:
 def _head(beside: str) -> str:
     return (
         f"{'batch':>6} {'p50':>8} {'p95':>8} {'p99':>8} {'calls':>6} {'ops/s':>8} {'2 threads':>10} "
-        f"{'x one thread':>12} {'x ' + beside:>8} {'blocks':>7} {'bytes':>7}"
+        f"{'x one thread':>12} {'x ' + beside:>8} {'blocks':>7} {'bytes':>7} {'allocs':>7}"
     )
 
 
@@ -101,14 +103,14 @@ def _library(cells: Iterable[CellFigures]) -> Iterator[str]:
     yield "\nthrough SigningKey and VerifyKey"
     yield (
         f"{'':<36} {'p50':>8} {'p95':>8} {'p99':>8} {'calls':>6} {'ops/s':>8} "
-        f"{'x C loop':>9} {'blocks':>7} {'bytes':>7}"
+        f"{'x C loop':>9} {'blocks':>7} {'bytes':>7} {'allocs':>7}"
     )
     for cell in cells:
         lane = cell.lane("library")
         if lane is None or cell.library_to_floor is None:
             continue
         yield (
-            f"{cell.operation + ' ' + cell.suite + ' batch=' + str(cell.batch):<36} {_times(lane)} "
+            f"{cell.name:<36} {_times(lane)} "
             f"{lane.per_second:>8,.0f} {cell.library_to_floor.value:>9.3f} {_memory(lane)}"
         )
 
@@ -118,6 +120,8 @@ def _targets(results: Results) -> Iterator[str]:
         "floor": f"at most {FLOOR_LIMIT} of the C loop, batches of {FLOOR_FROM_BATCH} and more",
         "scaling": f"at least {SCALING_LIMIT} on two threads, batches of {SCALING_FROM_BATCH} and more",
     }
+    if results.left_out:
+        yield "\nleft out, for there was no time: " + "; ".join(results.left_out)
     yield "\ntargets"
     for target, text in texts.items():
         verdicts = [verdict for verdict in results.verdicts if verdict.target == target]
@@ -150,4 +154,8 @@ def _times(lane: LaneFigures) -> str:
 
 
 def _memory(lane: LaneFigures) -> str:
-    return f"{lane.memory.blocks:>7.2f} {lane.memory.kept:>7.0f}" if lane.memory else ""
+    memory = lane.memory
+    if memory is None:
+        return ""
+    made = "" if memory.allocations is None else f" {memory.allocations:>7.2f}"
+    return f"{memory.blocks:>7.2f} {memory.kept:>7.0f}{made}"

@@ -44,13 +44,13 @@ def judge(cells: Sequence[CellFigures]) -> list[Verdict]:
 def floor_verdict(cell: CellFigures) -> Verdict | None:
     if cell.to_floor is None or cell.batch < FLOOR_FROM_BATCH:
         return None
-    return verdict_of("floor", _name(cell), FLOOR_LIMIT, cell.to_floor, cell.to_floor.value <= FLOOR_LIMIT)
+    return verdict_of("floor", cell.name, FLOOR_LIMIT, cell.to_floor, cell.to_floor.value <= FLOOR_LIMIT)
 
 
 def scaling_verdict(cell: CellFigures) -> Verdict | None:
     if cell.floor_scaling is None or cell.batch < SCALING_FROM_BATCH:
         return None
-    verdict = verdict_of("scaling", _name(cell), SCALING_LIMIT, cell.scaling, cell.scaling.value >= SCALING_LIMIT)
+    verdict = verdict_of("scaling", cell.name, SCALING_LIMIT, cell.scaling, cell.scaling.value >= SCALING_LIMIT)
     return msgspec.structs.replace(verdict, floor=cell.floor_scaling.value)
 
 
@@ -75,7 +75,3 @@ def verdict_of(target: str, where: str, limit: float, ratio: Ratio, met: bool) -
     """With whether the limit is outside the ratio's bounds."""
     sure = ratio.rounds >= ENOUGH_ROUNDS and not ratio.low <= limit <= ratio.high
     return Verdict(target, where, limit, ratio, met, sure)
-
-
-def _name(cell: CellFigures) -> str:
-    return f"{cell.operation} {cell.suite} batch={cell.batch}"

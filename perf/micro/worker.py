@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gc
+import math
 import random
 import sys
 import time
@@ -13,19 +14,25 @@ import msgspec
 import pyperf  # type: ignore[import-untyped]
 
 from perf.micro import custody, material
+from perf.micro.allocations import memory
 from perf.micro.cells import Cell, CellLaps, Lane, Lap, Measured
-from perf.micro.contenders import Contender, contenders, memory
+from perf.micro.contenders import Contender, contenders
 from perf.micro.floor import Floor
 
 
 class Job(msgspec.Struct):
-    """What the process is told on stdin."""
+    """What the process is told on stdin.
+
+    :ivar seconds: how long it takes, with all preparations; the first pass over all cells comes to its end even so.
+    :ivar limit: seconds after which that ends too, and what it has not come to is left out; None: it does not.
+    :ivar number: 0: also look at memory; its other use is that each process goes through the cells in its own order.
+    """
 
     library: str
     cells: list[Cell]
     seconds: float
+    limit: float | None
     number: int
-    """0: also look at memory; its other use is that each process goes through the cells in an order of its own."""
 
 
 class Bench:
@@ -39,7 +46,8 @@ class Bench:
 
     def look_at_memory(self) -> None:
         for contender, lane in zip(self._contenders, self.result.lanes, strict=True):
-            lane.memory = memory(contender)
+            if contender.sample is not None:
+                lane.memory = memory(contender.sample, contender.operations)
 
     def run(self, pool: ThreadPoolExecutor) -> None:
         """A round: one lap of each contender, another one first each time, all with the same messages and numbers."""
@@ -74,6 +82,7 @@ class Bench:
 
 def measure(job: Job) -> Measured:
     """Every cell at least once, then again and again in changing order while there is time."""
+    started = time.monotonic()
     floor = Floor(job.library)
     signing = dict.fromkeys(cell.suite for cell in job.cells if cell.has_floor)
     materials = {suite: material.make(floor, suite) for suite in signing}
@@ -86,22 +95,24 @@ def measure(job: Job) -> Measured:
     order = random.Random(job.number)
     gc.collect()
     gc.freeze()  # what the bench itself holds costs the measured calls no collection
+    deadline = started + job.seconds
+    limit = math.inf if job.limit is None else started + job.limit
     with ThreadPoolExecutor(2) as pool:
-        for bench in benches:
+        for bench in order.sample(benches, len(benches)):
+            if time.monotonic() > limit:
+                break
             if bench.cell.batch <= 8:
                 bench.run(pool)
                 bench.forget()
             if job.number == 0:
                 bench.look_at_memory()
-        deadline = time.monotonic() + job.seconds
-        first = True
-        while first or time.monotonic() < deadline:
+            bench.run(pool)
+        while time.monotonic() < deadline:
             for bench in order.sample(benches, len(benches)):
-                if not first and time.monotonic() > deadline:
+                if time.monotonic() > deadline:
                     break
-                for _ in range(1 if first else bench.cell.rounds):
+                for _ in range(bench.cell.rounds):
                     bench.run(pool)
-            first = False
     return Measured(pyperf.Run([1.0]).get_metadata(), [bench.result for bench in benches])
 
 

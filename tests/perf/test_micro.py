@@ -19,6 +19,7 @@ from perf.micro.cells import Cell, CellLaps, Lane, Lap  # noqa: E402
 from perf.micro.figures import Ratio, figures, percentile  # noqa: E402
 from perf.micro.results import Results  # noqa: E402
 from perf.micro.targets import judge  # noqa: E402
+from perf.record import KINDS, load  # noqa: E402
 
 
 def laps(*microseconds: float, operations: int = 8) -> list[Lap]:
@@ -77,9 +78,12 @@ def test_a_short_run(tmp_path: Path) -> None:
     assert done.returncode == 0, done.stderr
     assert "sign ml-dsa-44" in done.stdout
     assert "wrap x25519" in done.stdout
-    [theirs] = tmp_path.glob("*.pyperf.json")
-    [own] = set(tmp_path.glob("*.json")) - {theirs}
-    results = msgspec.json.decode(own.read_bytes(), type=Results)
+    [theirs] = tmp_path.glob("pyperf/*.json")
+    [own] = tmp_path.glob("*.json")
+    record = load(own)
+    assert (record.role, record.suite, record.name) == ("result", "micro", "bench")
+    assert {measure.kind for measure in record.measures} <= set(KINDS)
+    results = msgspec.convert(record.detail, Results)
     assert len(results.cells) == 22
     assert {cell.operation for cell in results.cells if cell.to_floor is None} == {
         "load",
@@ -89,7 +93,9 @@ def test_a_short_run(tmp_path: Path) -> None:
         "open",
     }
     assert all(cell.pyca or cell.pynacl for cell in results.cells)
-    assert results.metadata["liboqs"]
+    assert {one.of for one in record.measures if one.kind == "cpu"} == {cell.name for cell in results.cells}
+    assert {one.of for one in record.measures if one.kind == "ratio"} == {c.name for c in results.cells if c.to_floor}
+    assert record.code.versions["liboqs"]
     if sys.platform == "linux":
         assert all(found.replay for found in results.cells), "the C loop does not do the same work as the core"
     assert len(pyperf.BenchmarkSuite.load(str(theirs)).get_benchmarks()) == sum(len(c.lanes) for c in results.cells)
