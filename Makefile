@@ -34,9 +34,10 @@ format: ## write the formatting that check wants
 	$(BIN)/ruff check --fix-only .
 	$(BIN)/ruff format .
 
-bench: ## measure batches against a plain C loop and pyca/cryptography
+bench: ## measure batches against a C loop and pyca/cryptography, and the application over its cryptography
 	@scripts/setup.sh dev
 	@$(BIN)/python -m perf.micro
+	@$(BIN)/python -m perf.edge $(if $(BENCH_FULL),--seconds 120,--seconds 12 --limit 20)
 
 wheel: ## sdist, wheel from it, repaired and audited, and all tests against it
 	@scripts/setup.sh dev

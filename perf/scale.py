@@ -21,8 +21,8 @@ import msgspec
 
 import ron_kms
 from perf.micro.figures import of_rounds
-from perf.micro.results import ROOT, Metadata, run_metadata
 from perf.micro.targets import Verdict, verdict_of
+from perf.record import ROOT, code
 from ron_kms.service.local import LocalKms
 
 FORMAT = 1
@@ -52,7 +52,7 @@ class Round(msgspec.Struct):
 class Results(msgspec.Struct):
     """
     :ivar format: rises when a field changes its meaning or goes.
-    :ivar metadata: of the run, as perf/micro has it.
+    :ivar metadata: of the run.
     :ivar few: how many keys the small store has when a round begins.
     :ivar many: how many the large one has when the first begins.
     :ivar filled_per_second: keys made a second while it was filled.
@@ -63,7 +63,7 @@ class Results(msgspec.Struct):
     """
 
     format: int
-    metadata: Metadata
+    metadata: dict[str, str | float]
     few: int
     many: int
     filled_per_second: float
@@ -135,7 +135,9 @@ def measure(many: int, rounds: int, folder: Path, load: float) -> Results:
         many_rounds.append(large.measure(chosen))
     seconds = max(one.open for one in many_rounds) / 1e6
     verdicts = [*_costs(few_rounds, many_rounds), _opening(many_rounds)]
-    metadata = run_metadata(full=many >= 100_000, load_before=load)
+    of = code()
+    loads = {"load_before": round(load, 2), "load_after": round(os.getloadavg()[0], 2)}
+    metadata = {"commit": of.commit, "changed": "yes" if of.changed else "no", **loads}
     return Results(FORMAT, metadata, FEW, many, filled, few_rounds, many_rounds, seconds, verdicts)
 
 

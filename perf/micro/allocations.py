@@ -5,7 +5,8 @@ from __future__ import annotations
 import sys
 import tempfile
 import tracemalloc
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 from perf.micro.cells import Memory
@@ -24,13 +25,49 @@ def memory(call: Callable[[], object], operations: int) -> Memory:
     call()
     nothing, traced = _kept(_nothing), _kept(call)
     blocks, kept, peak = ((of - without) / operations for of, without in zip(traced, nothing, strict=True))
-    if sys.platform != "linux":
+    without, made = Made(), Made()
+    with counting(without):
+        _nothing()
+    with counting(made):
+        call()
+    if made.allocations is None or without.allocations is None:
         return Memory(blocks, kept, peak)
-    without_calls, without_bytes = _made(_nothing)
-    allocations, allocated = _made(call)
     return Memory(
-        blocks, kept, peak, (allocations - without_calls) / operations, (allocated - without_bytes) / operations
+        blocks,
+        kept,
+        peak,
+        (made.allocations - without.allocations) / operations,
+        (made.allocated - without.allocated) / operations,
     )
+
+
+class Made:
+    """Allocations, Python's and C's, of all threads, whether they live on or not.
+
+    :ivar allocations: None where nothing can count them.
+    :ivar allocated: their bytes.
+    """
+
+    def __init__(self) -> None:
+        self.allocations: int | None = None
+        self.allocated = 0
+
+
+@contextmanager
+def counting(made: Made) -> Iterator[None]:
+    """Count what is allocated inside."""
+    if sys.platform != "linux":
+        yield
+        return
+    frees = {memray.AllocatorType[name] for name in _FREES}
+    with tempfile.TemporaryDirectory(prefix="ron-kms-allocations-") as folder:
+        path = Path(folder) / "trace"
+        with memray.Tracker(path, trace_python_allocators=True):
+            yield
+        with memray.FileReader(path) as reader:
+            found = [one for one in reader.get_allocation_records() if one.allocator not in frees]
+    made.allocations = sum(one.n_allocations for one in found)
+    made.allocated = sum(one.size * one.n_allocations for one in found)
 
 
 def _kept(call: Callable[[], object]) -> tuple[int, int, int]:
@@ -45,18 +82,6 @@ def _kept(call: Callable[[], object]) -> tuple[int, int, int]:
     finally:
         tracemalloc.stop()
     return blocks, after - before, peak - before
-
-
-def _made(call: Callable[[], object]) -> tuple[int, int]:
-    """Allocations, with their bytes, whether they live on or not."""
-    frees = {memray.AllocatorType[name] for name in _FREES}
-    with tempfile.TemporaryDirectory(prefix="ron-kms-allocations-") as folder:
-        path = Path(folder) / "trace"
-        with memray.Tracker(path, trace_python_allocators=True):
-            call()
-        with memray.FileReader(path) as reader:
-            made = [one for one in reader.get_allocation_records() if one.allocator not in frees]
-    return sum(one.n_allocations for one in made), sum(one.size * one.n_allocations for one in made)
 
 
 def _nothing() -> None:
