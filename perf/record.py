@@ -18,8 +18,6 @@ from typing import Any, Literal, NamedTuple
 
 import msgspec
 
-from ron_kms import _core
-
 SCHEMA: Literal["ron-kms/perf/2"] = "ron-kms/perf/2"
 ROOT = Path(__file__).parents[1]
 RESULTS = ROOT / "perf" / "results"
@@ -194,6 +192,8 @@ def host() -> Host:
 
 def code(folder: Path = ROOT) -> Code:
     """The commit of a tree, and what runs here."""
+    from ron_kms import _core  # noqa: PLC0415 - who only reads records needs no core
+
     packages = ("ron-kms", "hypercorn", "granian", "uvloop", "msgspec", "starlette", "cryptography")
     versions = {"python": platform.python_version(), **{name: found for name in packages if (found := _version(name))}}
     versions |= {"liboqs": _core.liboqs_version(), "libsodium": _core.sodium_version()}
