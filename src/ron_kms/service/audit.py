@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import Future
 from functools import partial
 from typing import Any, NamedTuple, TypeVar
@@ -90,20 +90,31 @@ def records_of(batches: Sequence[Batch]) -> list[bytes]:
             if works[0].alg != "none":
                 records.append(_record(batch, works, batch.verb.digest(works[0]), now))
             continue
-        by_key: dict[str, list[Work[Any]]] = {}
-        for work in works:
-            if work.alg != "none":
-                by_key.setdefault(work.entry.text, []).append(work)
-        for same in by_key.values():
-            digests = [batch.verb.digest(work) for work in same]
+        digest = batch.verb.digest
+        for same in _by_key(works):
+            digests = [digest(work) for work in same]
             records.append(_record(batch, same, digests[0] if len(same) == 1 else merkle_root(digests), now))
     return records
+
+
+def _by_key(works: list[Work[Any]]) -> Iterable[list[Work[Any]]]:
+    """The items that have come to a key, those of each version together."""
+    by_key: dict[str, list[Work[Any]]] = {}
+    last, same = None, []
+    for work in works:
+        if work.alg == "none":
+            continue
+        if work.entry is not last:
+            last = work.entry
+            same = by_key.setdefault(last.text, [])
+        same.append(work)
+    return by_key.values()
 
 
 def _record(batch: Batch, works: Sequence[Work[Any]], digest: bytes, now: int) -> bytes:
     entry, context = works[0].entry, batch.context
     failures, result, reason = 0, "ok", None
-    for work in works:
+    for work in () if len(works) > 1 and batch.sound else works:
         if isinstance(work.result, KmsError):
             code, why = work.result.code, None
         else:

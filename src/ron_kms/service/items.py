@@ -20,10 +20,11 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Generic, TypeVar
+from typing import Any, Generic, NamedTuple, TypeVar
 
 from msgspec import UNSET, UnsetType
 
+from ron_kms._core import KeySlot
 from ron_kms.crypto.signing import Mode
 from ron_kms.engine.pace import Done
 from ron_kms.engine.queue import SLICE_MICROS
@@ -35,8 +36,8 @@ from ron_kms.service.kms import Kms
 from ron_kms.service.operation import Context
 from ron_kms.service.schema import does_not_open, no_such_key
 from ron_kms.service.settle import settle
-from ron_kms.service.unsealing import equip, unseal
-from ron_kms.service.work import PART, Batch, Item, Overtaken, Slice, Work, parts, value_of, waves
+from ron_kms.service.unsealing import unseal
+from ron_kms.service.work import PART, Batch, Item, Overtaken, Slice, Work, attempt, ok, parts, value_of, waves
 
 ItemT = TypeVar("ItemT", bound=Item)
 Prepared = TypeVar("Prepared")
@@ -52,12 +53,24 @@ def _as_policy_says(_: object, entry: Entry, policy: Policy) -> Mode:
     return mode_of(policy, entry.kid.uuid)
 
 
-def _ok(_: object) -> str:
-    return "ok"
+def _to_anything(_: Entry) -> None:
+    """Whatever there is to check is checked with the item."""
 
 
 def _nothing(_: object) -> tuple[Entry, ...]:
     return ()
+
+
+class _Found(NamedTuple):
+    """What all items that mean one version of a key have in common, looked up once for those prepared together.
+
+    :ivar entry: or why it cannot do what they ask.
+    :ivar slot: None where it is not needed, or not in memory.
+    """
+
+    entry: Entry | KmsError
+    policy: Policy | KmsError | None
+    slot: KeySlot | None = None
 
 
 @dataclass(frozen=True, eq=False)
@@ -65,7 +78,8 @@ class Verb(Generic[ItemT, Prepared, Result]):
     """What differs from verb to verb; for the engine, the group of all items of this verb.
 
     :ivar private: whether it works with private keys.
-    :ivar prepare: checks that this version of the key may do it, and gives what ``compute`` needs; raises KmsError.
+    :ivar admit: checks that this version of the key may do it, whatever the item; raises KmsError.
+    :ivar prepare: checks the rest, and gives what ``compute`` needs; raises KmsError.
     :ivar compute: does it for many items at once, one result an item; on a crypto thread where that pays.
     :ivar digest: what the audit log says of an item that has its result: 32 bytes over what was signed, or over the
         ciphertext.
@@ -87,6 +101,7 @@ class Verb(Generic[ItemT, Prepared, Result]):
     compute: Callable[[list[Work[Prepared]]], Sequence[Result | KmsError]]
     size: Callable[[Prepared], int]
     digest: Callable[[Work[Prepared]], bytes]
+    admit: Callable[[Entry], None] = _to_anything
     trails: bool = False
     kid: Callable[[ItemT, Kid], Kid] = _as_named
     opens: bool = False
@@ -94,7 +109,7 @@ class Verb(Generic[ItemT, Prepared, Result]):
     also: Callable[[Prepared], Sequence[Entry]] = _nothing
     governed: Callable[[ItemT], bool] | None = None
     permit: Callable[[ItemT, Entry, Policy], Mode] = _as_policy_says
-    outcome: Callable[[Result], str] = _ok
+    outcome: Callable[[Result], str] = ok
 
     async def one(self, kms: Kms, context: Context, op: str, item: ItemT) -> Result:
         """:raises KmsError: as it concerns this item."""
@@ -124,17 +139,13 @@ class Verb(Generic[ItemT, Prepared, Result]):
         if len(items) > PART:
             await kms.queue.turn()
         batch = Batch(self, kms, context, op)
-        named = []
-        for item in items:
-            work: Work[Prepared] = Work(item, batch.started)
-            batch.works.append(work)
-            try:
-                work.kid = self.kid(item, authorised(context.caller, default if item.kid is UNSET else item.kid))
-            except KmsError as error:
-                work.fail(error)
-            else:
-                named.append(work)
-        await self._attempt(batch, named)
+        works: list[Work[Prepared]] = [Work(item, batch.started) for item in items]
+        batch.works = works
+        named = self._named(context.caller, works, default)
+        if len(named) == 1 and (answer := self._straight(batch, named)):
+            await answer
+        elif named:
+            await self._attempt(batch, [work for work in named if work.result is None])
         if batch.overtaken:
             again, batch.overtaken = batch.overtaken, []
             await self._attempt(batch, again)
@@ -142,7 +153,42 @@ class Verb(Generic[ItemT, Prepared, Result]):
                 work.fail(Overtaken())
         if not context.counted and (settled := settle([batch])):
             await settled
-        return batch.works
+        return works
+
+    def _named(self, caller: Caller, works: list[Work[Prepared]], default: str | UnsetType) -> list[Work[Prepared]]:
+        """Those of the items that name a kid which the caller may use; each text is looked at once."""
+        named = []
+        kids: dict[str | UnsetType, Kid | KmsError] = {}
+        meant = self.kid if self.kid is not _as_named else None
+        for work in works:
+            text = work.item.kid
+            if text is UNSET:
+                text = default
+            kid = kids.get(text)
+            if kid is None:
+                kid = kids[text] = attempt(authorised, caller, text)
+            if meant is not None and not isinstance(kid, KmsError):
+                item: Any = work.item
+                kid = attempt(meant, item, kid)
+            if isinstance(kid, KmsError):
+                work.fail(kid)
+            else:
+                work.kid = kid
+                named.append(work)
+        return named
+
+    def _straight(self, batch: Batch, works: list[Work[Prepared]]) -> asyncio.Future[None] | Done | None:
+        """Bring a single item to the core, where everything that it needs is in memory and nothing is wrong with it."""
+        kms, [work] = batch.kms, works
+        found = self._at_hand(kms, work.kid)
+        if found is None or not self._prepare(work, found):
+            return None
+        if self.private:
+            if found.slot is None:
+                return None
+            work.slot = found.slot
+        batch.under_way = 1
+        return kms.queue.submit(work.kid.tenant, self._micros(kms, work), self, (batch, works))
 
     async def _attempt(self, batch: Batch, works: list[Work[Prepared]]) -> None:
         """Bring items to the core and back."""
@@ -175,19 +221,48 @@ class Verb(Generic[ItemT, Prepared, Result]):
         something of it is not in memory."""
         ready: list[Work[Prepared]] = []
         late: list[Work[Prepared]] = []
+        known: dict[Kid, _Found | None] = {}
         for work in works:
-            entry = kms.directory.cached(work.kid)
-            policy = kms.policies.cached(work.kid.tenant) if self.governed else None
-            if entry is None or (self.governed and policy is None):
+            kid = work.kid
+            if kid in known:
+                found = known[kid]
+            else:
+                found = known[kid] = self._at_hand(kms, kid)
+            if found is None:
                 late.append(work)
-            elif self._prepare(work, entry, policy):
-                (ready if not self.private or equip(kms, work) else late).append(work)
+            elif self._prepare(work, found):
+                if not self.private:
+                    ready.append(work)
+                elif found.slot is None:
+                    late.append(work)
+                else:
+                    work.slot = found.slot
+                    ready.append(work)
         return ready, late
+
+    def _at_hand(self, kms: Kms, kid: Kid) -> _Found | None:
+        """What is in memory of a version; None where it is not, or the policy that has a say in it."""
+        entry = kms.directory.cached(kid)
+        policy = kms.policies.cached(kid.tenant) if self.governed else None
+        if entry is None or (self.governed and policy is None):
+            return None
+        return self._admitted(entry, policy, kms.custodian.find(entry.kid) if self.private else None)
+
+    def _admitted(
+        self, entry: Entry | KmsError, policy: Policy | KmsError | None, slot: KeySlot | None = None
+    ) -> _Found:
+        try:
+            self.admit(_good(entry))
+        except KmsError as error:
+            return _Found(error, policy)
+        return _Found(entry, policy, slot)
 
     async def _read(self, batch: Batch, works: list[Work[Prepared]]) -> list[Work[Prepared]]:
         """Those of the items that may go to the core, with what the store has of them, read together."""
-        entries, policies = await self._look_up(batch.kms, works)
-        ready = [work for work in works if self._prepare(work, entries[work.kid], policies[work.kid.tenant])]
+        kms = batch.kms
+        entries, policies = await self._look_up(kms, works)
+        found = {kid: self._admitted(entry, policies[kid.tenant]) for kid, entry in entries.items()}
+        ready = [work for work in works if self._prepare(work, found[work.kid])]
         return await unseal(batch, ready) if self.private else ready
 
     async def _look_up(
@@ -203,19 +278,22 @@ class Verb(Generic[ItemT, Prepared, Result]):
         tenants = dict.fromkeys(kid.tenant for kid in kids)
         return entries, await kms.policies.find(tenants) if self.governed else tenants
 
-    def _prepare(self, work: Work[Prepared], entry: Entry | KmsError, policy: Policy | KmsError | None) -> bool:
+    def _prepare(self, work: Work[Prepared], found: _Found) -> bool:
         """Whether the item may do what it is to do with this version of the key, as far as is known now."""
         item: Any = work.item
+        entry, policy, _ = found
         try:
-            work.entry = _good(entry)
-            work.prepared = self.prepare(item, work.entry)
+            if isinstance(entry, KmsError):
+                raise entry
+            work.entry = entry
+            work.prepared = self.prepare(item, entry)
             if self.governed and policy and self.governed(item):
                 work.policy = _good(policy)
-                work.mode = self.permit(item, work.entry, work.policy)
+                work.mode = self.permit(item, entry, work.policy)
         except KmsError as error:
             work.fail(error)
             return False
-        work.alg = work.entry.suite.name
+        work.alg = entry.suite.name
         return True
 
     def _cut(self, kms: Kms, works: list[Work[Prepared]]) -> list[tuple[float, list[Work[Prepared]]]]:
@@ -224,9 +302,7 @@ class Verb(Generic[ItemT, Prepared, Result]):
         piece: list[Work[Prepared]] = []
         micros = 0.0
         for work in works:
-            cost = kms.costs[work.alg]
-            size = self.size(work.prepared)
-            more = cost.private + size * cost.private_byte if self.private else cost.public + size * cost.public_byte
+            more = self._micros(kms, work)
             if piece and micros + more > SLICE_MICROS:
                 slices.append((micros, piece))
                 piece, micros = [], 0.0
@@ -235,6 +311,12 @@ class Verb(Generic[ItemT, Prepared, Result]):
         if piece:
             slices.append((micros, piece))
         return slices
+
+    def _micros(self, kms: Kms, work: Work[Prepared]) -> float:
+        cost = kms.costs[work.alg]
+        if self.private:
+            return cost.private + self.size(work.prepared) * cost.private_byte
+        return cost.public + self.size(work.prepared) * cost.public_byte
 
     def run(self, slices: Sequence[Slice[Prepared]], /) -> None:
         """Compute, but nothing that is not certain to be allowed still; on the thread that does it.
@@ -245,12 +327,20 @@ class Verb(Generic[ItemT, Prepared, Result]):
         works = slices[0][1] if len(slices) == 1 else [work for _, piece in slices for work in piece]
         if self.private or self.fresh:
             kms.watcher.require()
-            current = kms.directory.current
-            works = [work for work in works if current(work.entry) and all(map(current, self.also(work.prepared)))]
+            works = self._current(kms, works)
         for work, result in zip(works, self.compute(works), strict=True):
             work.result = result
             if self.private:
                 del work.slot
+
+    def _current(self, kms: Kms, works: list[Work[Prepared]]) -> list[Work[Prepared]]:
+        """Those of the items for which nothing newer is known of any version that they work with."""
+        current = kms.directory.current
+        if self.also is _nothing:
+            entries = {work.entry for work in works} if len(works) > 1 else (works[0].entry,)
+            if all(map(current, entries)):
+                return works
+        return [work for work in works if current(work.entry) and all(map(current, self.also(work.prepared)))]
 
     def settle(self, slices: Sequence[Slice[Prepared]], /) -> asyncio.Future[None] | None:
         """Settle those batches of which nothing is under way any more."""

@@ -151,15 +151,21 @@ async def open_many(kms: Kms, context: Context, request: OpenBatchRequest) -> Op
     )
 
 
-def _prepare_seal(item: SealRequest | SealItem, entry: Entry) -> _Input:
+def _admit_sealing(entry: Entry) -> None:
     require_use(entry, "seal")
     require_newest(entry)
+
+
+def _admit_opening(entry: Entry) -> None:
+    require_use(entry, "seal")
+    require_openable(entry)
+
+
+def _prepare_seal(item: SealRequest | SealItem, entry: Entry) -> _Input:
     return _Input(seal_ad(entry.kid, entry.suite.name, item.aad), item.plaintext)
 
 
 def _prepare_open(item: OpenRequest | OpenItem, entry: Entry) -> _Input:
-    require_use(entry, "seal")
-    require_openable(entry)
     return _Input(seal_ad(entry.kid, entry.suite.name, item.aad), item.sealed[HEADER_SIZE:])
 
 
@@ -203,9 +209,17 @@ def _digest_opened(work: Work[_Input]) -> bytes:
     return digest_of_ciphertext(item.sealed)
 
 
-SEAL = Verb(private=True, prepare=_prepare_seal, compute=_seal, size=_size, digest=_digest_sealed)
+SEAL = Verb(
+    private=True,
+    admit=_admit_sealing,
+    prepare=_prepare_seal,
+    compute=_seal,
+    size=_size,
+    digest=_digest_sealed,
+)
 OPEN = Verb(
     private=True,
+    admit=_admit_opening,
     prepare=_prepare_open,
     compute=_open,
     size=_size,

@@ -33,15 +33,21 @@ def _count(batches: Sequence[Batch], written: asyncio.Future[None] | None = None
     lost = written is not None and (written.cancelled() or written.exception() is not None)
     counts: dict[tuple[str, str, str], int] = {}
     for batch in batches:
-        for work in batch.works:
+        works, context = batch.works, batch.context
+        if works:
+            context.alg = works[-1].alg
+            if len(works) == 1 and context.alg != "none":
+                context.kid = works[0].entry.kid
+        context.counted = True
+        if len(works) > 1 and batch.sound and all(work.alg is context.alg for work in works):
+            name = batch.op, context.alg, StoreUnavailable.code if lost else "ok"
+            counts[name] = counts.get(name, 0) + len(works)
+            continue
+        for work in works:
             result = work.result
             outcome = result.code if isinstance(result, KmsError) else batch.verb.outcome(result)
             name = batch.op, work.alg, StoreUnavailable.code if lost else outcome
             counts[name] = counts.get(name, 0) + 1
-            batch.context.alg = work.alg
-        if len(batch.works) == 1 and work.alg != "none":
-            batch.context.kid = work.entry.kid
-        batch.context.counted = True
     metrics = batches[0].kms.metrics
     for name, count in counts.items():
         metrics.done(*name, count)

@@ -10,7 +10,7 @@ from msgspec import UNSET, Meta, UnsetType
 from ron_kms.crypto.framing import digest_message, raw_message
 from ron_kms.crypto.signing import Mode
 from ron_kms.custody import core as custody
-from ron_kms.errors import BadRequest, KmsError, PolicyRefused, Unsupported
+from ron_kms.errors import BadRequest, Internal, KmsError, PolicyRefused, Unsupported
 from ron_kms.keys.directory import Entry
 from ron_kms.model import Policy
 from ron_kms.policy.pq import mode_of
@@ -30,9 +30,8 @@ from ron_kms.service.schema import (
     Request,
     TrackSignature,
     asked,
-    each,
 )
-from ron_kms.service.work import Work
+from ron_kms.service.work import Work, value_of
 
 
 class SignRequest(Request):
@@ -91,7 +90,9 @@ async def sign(kms: Kms, context: Context, request: SignRequest) -> SignAnswer:
     """
     context.op_id = request.op_id or None
     kms.require_attestation()
-    return await SIGN.one(kms, context, "sign", request)
+    [work] = await SIGN.works(kms, context, "sign", (request,))
+    signatures = value_of(work)
+    return SignAnswer(kid=work.entry.text, sigs=_tracks(work.entry, signatures))
 
 
 async def sign_batch(kms: Kms, context: Context, request: SignBatchRequest) -> SignBatchAnswer:
@@ -101,13 +102,16 @@ async def sign_batch(kms: Kms, context: Context, request: SignBatchRequest) -> S
     """
     context.op_id = request.op_id or None
     kms.require_attestation()
-    results = await SIGN.many(kms, context, "sign:batch", request.items, request.kid)
-    return SignBatchAnswer(items=each(SignResult, results))
+    works = await SIGN.works(kms, context, "sign:batch", request.items, request.kid)
+    return SignBatchAnswer(items=[_result(work) for work in works])
+
+
+def _admit(entry: Entry) -> None:
+    require_use(entry, "sign")
+    require_newest(entry)
 
 
 def _prepare(item: SignRequest | SignItem, entry: Entry) -> bytes:
-    require_use(entry, "sign")
-    require_newest(entry)
     return signed_message(entry, item.digest, item.message)
 
 
@@ -143,16 +147,18 @@ def signed_message(entry: Entry, digest: bytes | UnsetType, message: bytes | Uns
     return raw_message(message)
 
 
-def _compute(works: list[Work[bytes]]) -> list[SignAnswer | KmsError]:
-    results = custody.sign([work.slot for work in works], [work.prepared for work in works])
-    return [
-        result if isinstance(result, KmsError) else _answer(work.entry, result)
-        for work, result in zip(works, results, strict=True)
-    ]
+def _compute(works: list[Work[bytes]]) -> list[tuple[bytes, ...] | Internal]:
+    return custody.sign([work.slot for work in works], [work.prepared for work in works])
 
 
-def _answer(entry: Entry, signatures: tuple[bytes, ...]) -> SignAnswer:
-    return SignAnswer(kid=entry.text, sigs=[*map(TrackSignature, entry.suite.public_names, signatures)])
+def _result(work: Work[bytes]) -> SignResult:
+    if isinstance(work.result, KmsError):
+        return SignResult(error=Failure.of(work.result))
+    return SignResult(kid=work.entry.text, sigs=_tracks(work.entry, work.result))
+
+
+def _tracks(entry: Entry, signatures: tuple[bytes, ...]) -> list[TrackSignature]:
+    return [*map(TrackSignature, entry.suite.public_names, signatures)]
 
 
 def digest_of(work: Work[Any]) -> bytes:
@@ -164,6 +170,7 @@ def digest_of(work: Work[Any]) -> bytes:
 
 SIGN = Verb(
     private=True,
+    admit=_admit,
     prepare=_prepare,
     compute=_compute,
     size=len,

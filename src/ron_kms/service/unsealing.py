@@ -15,15 +15,6 @@ from ron_kms.store.database import Connection
 from ron_kms.store.keys import load_version
 
 
-def equip(kms: Kms, work: Work[Prepared]) -> bool:
-    """Give an item its private key, if that is in memory."""
-    slot = kms.custodian.find(work.entry.kid)
-    if slot is None:
-        return False
-    work.slot = slot
-    return True
-
-
 async def unseal(batch: Batch, works: list[Work[Prepared]]) -> list[Work[Prepared]]:
     """Give items their private keys, and return those that have them.
 
@@ -33,7 +24,12 @@ async def unseal(batch: Batch, works: list[Work[Prepared]]) -> list[Work[Prepare
     ready: list[Work[Prepared]] = []
     sealed: list[Work[Prepared]] = []
     for work in works:
-        (ready if equip(kms, work) else sealed).append(work)
+        slot = kms.custodian.find(work.entry.kid)
+        if slot is None:
+            sealed.append(work)
+        else:
+            work.slot = slot
+            ready.append(work)
     entries = {work.entry.kid: work.entry for work in sealed}
     slots: dict[Kid, KeySlot | KmsError] = {}
     if sealed:

@@ -150,9 +150,12 @@ def _named_inside(item: _Wrapped, kid: Kid) -> Kid:
     return named_inside(kid, item.wrapped)
 
 
-def _prepare(item: _Wrapped, entry: Entry) -> _Sealed:
+def _admit(entry: Entry) -> None:
     require_use(entry, "wrap")
     require_openable(entry)
+
+
+def _prepare(item: _Wrapped, entry: Entry) -> _Sealed:
     return _Sealed(wrap_info(entry.kid, item.context), item.wrapped[HEADER_SIZE:])
 
 
@@ -160,6 +163,7 @@ def _prepare_move(item: _Move, entry: Entry) -> _Moved:
     if isinstance(item.target, KmsError):
         raise item.target
     key = wrapping_half(item.target)
+    _admit(entry)
     return _Moved(_prepare(item, entry), item.target, key, wrap_info(item.target.kid, item.context))
 
 
@@ -200,7 +204,14 @@ def _rewrap(works: list[Work[_Moved]]) -> list[WrapAnswer | KmsError]:
 
 
 UNWRAP = Verb[UnwrapRequest | UnwrapItem, _Sealed, UnwrapAnswer](
-    private=True, prepare=_prepare, compute=_unwrap, size=_size, digest=_digest, kid=_named_inside, opens=True
+    private=True,
+    admit=_admit,
+    prepare=_prepare,
+    compute=_unwrap,
+    size=_size,
+    digest=_digest,
+    kid=_named_inside,
+    opens=True,
 )
 REWRAP = Verb[_Move, _Moved, WrapAnswer](
     private=True,

@@ -144,8 +144,11 @@ def _versioned(_: VerifyRequest | VerifyItem, kid: Kid) -> Kid:
     return kid
 
 
-def _prepare(item: VerifyRequest | VerifyItem, entry: Entry) -> _Claim:
+def _admit(entry: Entry) -> None:
     require_use(entry, "sign")
+
+
+def _prepare(item: VerifyRequest | VerifyItem, entry: Entry) -> _Claim:
     if entry.verify_key is None:
         raise Internal("a signing key without its public half")
     return _Claim(
@@ -237,6 +240,7 @@ def _outcome(judged: _Judged) -> str:
 
 VERIFY = Verb(
     private=False,
+    admit=_admit,
     prepare=_prepare,
     compute=_compute,
     size=_size,

@@ -34,6 +34,11 @@ class Item(Protocol):
     def kid(self) -> str | UnsetType: ...
 
 
+def ok(_: object) -> str:
+    """How a result is counted where there is one kind of it."""
+    return "ok"
+
+
 class Kind(Protocol):
     """What a batch knows of its verb."""
 
@@ -66,6 +71,13 @@ class Batch:
         self.under_way = 0
         self.overtaken: list[Work[Any]] = []
         self.started = boottime()
+
+    @property
+    def sound(self) -> bool:
+        """Whether every item has come to its result, and there is one kind of it."""
+        return self.verb.outcome is ok and not any(
+            issubclass(kind, KmsError) for kind in {type(work.result) for work in self.works}
+        )
 
 
 class Work(Generic[Prepared]):
