@@ -15,9 +15,9 @@ from typing import Any, NamedTuple, Self, overload
 
 import httpx
 
-from perf.load.figures import percentile
 from perf.load.generator import Outcome, Seen, Stream, run
 from perf.load.scenarios import sign_requests, verify_requests
+from perf.load.seen import percentile
 from perf.load.service import Service, Tenant, digest
 from perf.load.wire import Request
 

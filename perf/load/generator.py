@@ -11,11 +11,15 @@ import random
 import selectors
 import ssl
 import time
-from collections import Counter, deque
+from collections import deque
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
+from functools import partial
 
-from perf.load.wire import About, Connection, Lost, Request
+from perf.load.seen import Outcome, Seen
+from perf.load.wire import About, Connection, Done, Lost, Request
+
+__all__ = ["Outcome", "Seen", "Stream", "run"]
 
 GRACE_SECONDS = 5.0
 """How long answers are waited for after the last request."""
@@ -30,6 +34,9 @@ class Stream:
     :ivar connections: how many; ``depth`` is how many requests each has under way at most.
     :ivar begin: seconds after the start of the run.
     :ivar end: seconds after the start; None: as long as the run.
+    :ivar items: operations in a request.
+    :ivar drops: what is due while all connections are full is given up, and counts as unsent, where others wait. For
+        loads that are more than anybody takes: their latencies are those of what went out.
     """
 
     name: str
@@ -39,50 +46,26 @@ class Stream:
     depth: int
     begin: float = 0.0
     end: float | None = None
+    items: int = 1
+    drops: bool = False
 
 
-@dataclass
-class Seen:
-    """What came of a stream, within the window that is measured.
-
-    :ivar latencies: seconds of each answer with a 2xx status, by the name of its request.
-    :ivar times: when each of these came, in seconds after the start of the run.
-    :ivar refusals: seconds of each answer that is none.
-    :ivar statuses: all answers by status; 0 stands for a stream that was reset or lost.
-    :ivar unsent: arrivals that found no connection to go out on before the end.
-    """
-
-    latencies: dict[str, list[float]] = field(default_factory=dict)
-    times: list[float] = field(default_factory=list)
-    refusals: list[float] = field(default_factory=list)
-    statuses: Counter[int] = field(default_factory=Counter)
-    unsent: int = 0
-
-
-@dataclass
-class Outcome:
-    """A run: by stream, and how busy the generator itself was (1.0 is its whole core: then it is the bottleneck)."""
-
-    seen: dict[str, Seen]
-    window: float
-    busy: float
+Connect = Callable[[int, Done], Connection]
+"""Opens a connection with so many requests under way at most."""
 
 
 class _Client:
-    def __init__(
-        self, stream: Stream, address: tuple[str, int], tls: ssl.SSLContext | None, clock: _Clock, seen: Seen
-    ) -> None:
+    def __init__(self, stream: Stream, connect: Connect, clock: _Clock) -> None:
         self.stream = stream
-        self.seen = seen
+        self.seen = Seen()
         self._clock = clock
         self._random = random.Random(stream.name)
-        self._address = address
-        self._tls = tls
+        self._open = connect
         self._waiting: deque[float] = deque()
         self.connections = [self._connect() for _ in range(stream.connections)]
 
     def _connect(self) -> Connection:
-        return Connection(self._address, self.stream.depth, self._done, self._tls)
+        return self._open(self.stream.depth, self._done)
 
     def begin(self, now: float) -> None:
         """For the closed loop: fill every connection."""
@@ -112,24 +95,22 @@ class _Client:
         self.connections[self.connections.index(lost)] = fresh = self._connect()
         return fresh
 
+    def give_up(self) -> None:
+        """What found no room is not kept."""
+        self.seen.unsent += sum(map(self._clock.measures, self._waiting))
+        self._waiting.clear()
+
     def left(self) -> int:
-        return len(self._waiting)
+        return sum(map(self._clock.measures, self._waiting))
 
     @property
     def under_way(self) -> int:
         return sum(self.stream.depth - max(one.free, 0) for one in self.connections)
 
-    def _done(self, about: About, status: int) -> None:
+    def _done(self, about: About, status: int, body: bytes) -> None:
         due, name = about
         now = time.perf_counter()
-        if self._clock.measures(due):
-            seen = self.seen
-            seen.statuses[status] += 1
-            if 200 <= status < 300:
-                seen.latencies.setdefault(name, []).append(now - due)
-                seen.times.append(now - self._clock.start)
-            else:
-                seen.refusals.append(now - due)
+        self.seen.note(name, status, body, now - due, now - self._clock.start, self._clock.measures(due))
         if self.stream.rate is None and self._clock.sends(now, self.stream):
             self._waiting.append(now)
 
@@ -163,13 +144,15 @@ def run(
     warmup: float = 1.0,
     tls: ssl.SSLContext | None = None,
     over: Callable[[], bool] = lambda: False,
+    connect: Callable[..., Connection] = Connection,
 ) -> Outcome:
     """Load the service; answers that come later than 5 s after the end count as reset.
 
     :param over: asked again and again; true ends the run before its time.
+    :param connect: how a connection is made, of the transport that the requests were prepared by.
     """
     clock = _Clock(warmup, seconds)
-    clients = [_Client(stream, address, tls, clock, Seen()) for stream in streams]
+    clients = [_Client(stream, partial(connect, address, tls=tls), clock) for stream in streams]
     selector = selectors.DefaultSelector()
     for client in clients:
         for connection in client.connections:
@@ -199,6 +182,8 @@ def run(
                 heapq.heappush(arrivals, (following, number))
         for client in clients:
             client.push()
+            if client.stream.drops:
+                client.give_up()
             for connection in client.connections:
                 connection.flush()
         if now >= clock.end and (now >= clock.end + GRACE_SECONDS or not any(one.under_way for one in clients)):
@@ -207,7 +192,7 @@ def run(
         spare += time.perf_counter() - now if waited is None and not worked else waited or 0.0
     busy = 1 - spare / (time.perf_counter() - clock.start)
     for client in clients:
-        client.seen.unsent = client.left() if client.stream.rate is not None else 0
+        client.seen.unsent += client.left() if client.stream.rate is not None else 0
         for connection in client.connections:
             connection.lose()
     selector.close()

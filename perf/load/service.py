@@ -22,12 +22,16 @@ from typing import Any, NamedTuple, Self
 
 import httpx
 
+from perf.load import profiles, transports
+from perf.load.transports import Transport
 from perf.load.wire import Request
 from ron_kms.capabilities import caveats
 from ron_kms.capabilities.tokens import attenuate
 
 START_SECONDS = 60.0
 SAMPLE_SECONDS = 0.2
+COUNTERS = ("kms_ops_total", "kms_reject_total", "rejected_total", "verify_cache_", "kms_audit_appends_total")
+"""The metrics that a run is told with."""
 
 
 @dataclass(frozen=True)
@@ -38,12 +42,30 @@ class Tenant:
     token: str
 
 
+class Sample(NamedTuple):
+    """The service's processes at one moment.
+
+    :ivar at: seconds since the watch began.
+    :ivar workers_cpu: seconds of processor time that the workers have taken since then.
+    :ivar worker_resident: bytes of the largest worker; ``all_resident``: of all processes together.
+    :ivar files: descriptors of the worker that has most.
+    """
+
+    at: float
+    workers_cpu: float
+    worker_resident: int
+    all_resident: int
+    files: int
+
+
 @dataclass
 class Usage:
     """What the service took of the machine during a run.
 
-    :ivar cpu: seconds of its workers, and of all its processes.
-    :ivar resident: most bytes of one worker, and of all its processes together.
+    :ivar workers_cpu: seconds of its workers; ``all_cpu``: of all its processes.
+    :ivar worker_resident: most bytes of one worker; ``all_resident``: of all its processes together.
+    :ivar files: most descriptors of one worker.
+    :ivar seconds: how long it was watched.
     """
 
     workers_cpu: float
@@ -51,13 +73,22 @@ class Usage:
     worker_resident: int
     all_resident: int
     files: int
+    seconds: float
+    samples: list[Sample]
 
 
 class Service:
-    """A running ``ron-kms serve`` with a data folder that is thrown away."""
+    """A running ``ron-kms serve`` with a data folder that is thrown away.
 
-    def __init__(self, process: subprocess.Popen[bytes], data_dir: Path) -> None:
+    :param cores: that it is bound to.
+    """
+
+    def __init__(
+        self, process: subprocess.Popen[bytes], data_dir: Path, cores: Sequence[int], transport: Transport
+    ) -> None:
         self.process = process
+        self.cores = tuple(cores)
+        self.transport = transport
         self.data_dir = data_dir
         self.endpoints: dict[str, Any] = json.loads((data_dir / "endpoints.json").read_text())
         self.admin = (data_dir / "admin.token").read_text().strip()
@@ -88,18 +119,14 @@ class Service:
         return [self.call("keys", fields)["kid"] for _ in range(count)]
 
     def request(self, tenant: Tenant, path: str, content: Mapping[str, Any], name: str = "") -> Request:
-        """A prepared POST."""
-        body = json.dumps(content, separators=(",", ":")).encode()
-        headers = (
-            (":method", "POST"),
-            (":scheme", "http"),
-            (":path", f"/v1/kms/{path}"),
-            (":authority", f"{self.address[0]}:{self.address[1]}"),
-            ("authorization", f"Bearer {tenant.token}"),
-            ("content-type", "application/json"),
-            ("content-length", str(len(body))),
-        )
-        return Request(name or path, headers, body)
+        """A prepared call."""
+        return self.transport.prepare(self.address, tenant.token, path, content, name or path)
+
+    def counters(self) -> dict[str, float]:
+        """What its counters stand at, by name and labels as ``/metrics`` has them."""
+        lines = httpx.get(f"{self.endpoints['operator']}/metrics").text.splitlines()
+        counted = (line.rpartition(" ") for line in lines if line.startswith(COUNTERS))
+        return {name: float(value) for name, _, value in counted}
 
 
 def digest(source: random.Random) -> str:
@@ -112,10 +139,18 @@ class Place(NamedTuple):
 
     :ivar under: a command that runs it, before its own words: ``("env", "NAME=value")``.
     :ivar inside: where its folder is made that is thrown away; None: where temporary files are.
+    :ivar tree: whose ``src`` it runs; None: this one's.
+    :ivar python: that runs it; another environment's has another build of the core.
+    :ivar transport: what its requests travel by, in ``perf/load/transports``.
+    :ivar profile: where it keeps keys, in ``perf/load/profiles``.
     """
 
     under: Sequence[str] = ()
     inside: Path | None = None
+    tree: Path | None = None
+    python: Path = Path(sys.executable)
+    transport: str = "http2"
+    profile: str = "file"
 
 
 HERE = Place()
@@ -123,7 +158,12 @@ HERE = Place()
 
 @contextlib.contextmanager
 def serving(cores: Sequence[int], place: Place = HERE, /, **settings: str) -> Iterator[Service]:
-    """A service on these cores, with ``KMS_*`` settings by their names in small letters."""
+    """A service on these cores, with ``KMS_*`` settings by their names in small letters.
+
+    :raises LookupError: there is no such transport or profile.
+    """
+    transport = transports.find(place.transport)
+    settings = profiles.settings(place.profile) | settings
     folder = Path(tempfile.mkdtemp(prefix="ron-kms-load-", dir=place.inside))
     data_dir = folder / "data"
     kept = {name: value for name, value in os.environ.items() if not name.startswith("KMS_")}
@@ -135,18 +175,21 @@ def serving(cores: Sequence[int], place: Place = HERE, /, **settings: str) -> It
         "KMS_WORKERS": str(len(cores)),
         **{f"KMS_{name.upper()}": value for name, value in settings.items()},
     }
+    if place.tree is not None:
+        environment["PYTHONPATH"] = str(place.tree / "src")
     pinned = ["taskset", "--cpu-list", ",".join(map(str, cores))]
     with (folder / "log").open("wb") as log:
         process = subprocess.Popen(
-            [*place.under, *pinned, sys.executable, "-m", "ron_kms.cli.main", "serve"],
+            [*place.under, *pinned, str(place.python), "-m", "ron_kms.cli.main", "serve"],
             env=environment,
+            cwd=place.tree,
             stdout=log,
             stderr=log,
             process_group=0,
         )
     try:
         _wait(process, data_dir / "endpoints.json", folder / "log")
-        service = Service(process, data_dir)
+        service = Service(process, data_dir, cores, transport)
         with service.client:
             yield service
     finally:
@@ -173,46 +216,64 @@ class Watch:
         self._supervisor = service.process.pid
         self._workers = service.workers()
         self._stop = threading.Event()
-        self._thread = threading.Thread(target=self._sample, daemon=True)
-        self._worker_resident = self._all_resident = self._files = 0
+        self._thread = threading.Thread(target=self._watch, daemon=True)
+        self._samples: list[Sample] = []
 
     def __enter__(self) -> Self:
+        self._started = time.perf_counter()
         self._began = self._cpu()
         self._thread.start()
         return self
 
     def __exit__(self, *_: object) -> None:
-        ended = self._cpu()
+        ended, seconds = self._cpu(), time.perf_counter() - self._started
         self._stop.set()
         self._thread.join()
+        samples = self._samples
         self.usage = Usage(
             ended[0] - self._began[0],
             ended[1] - self._began[1],
-            self._worker_resident,
-            self._all_resident,
-            self._files,
+            max(one.worker_resident for one in samples),
+            max(one.all_resident for one in samples),
+            max(one.files for one in samples),
+            seconds,
+            samples,
         )
 
     def _cpu(self) -> tuple[float, float]:
         workers = sum(map(_cpu, self._workers))
         return workers, workers + _cpu(self._supervisor)
 
-    def _sample(self) -> None:
+    def _watch(self) -> None:
         while True:
-            resident = [_resident(pid) for pid in self._workers]
-            self._worker_resident = max(self._worker_resident, *resident)
-            self._all_resident = max(self._all_resident, sum(resident) + _resident(self._supervisor))
-            with contextlib.suppress(OSError):  # readable by root alone
-                self._files = max(
-                    self._files, *(sum(1 for _ in Path(f"/proc/{pid}/fd").iterdir()) for pid in self._workers)
-                )
+            self._samples.append(self._sample())
             if self._stop.wait(SAMPLE_SECONDS):
                 return
 
+    def _sample(self) -> Sample:
+        resident = [_resident(pid) for pid in self._workers]
+        return Sample(
+            time.perf_counter() - self._started,
+            self._cpu()[0] - self._began[0],
+            max(resident),
+            sum(resident) + _resident(self._supervisor),
+            max(map(_files, self._workers)),
+        )
+
 
 def _cpu(pid: int) -> float:
-    fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
-    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+    """Seconds of processor time of all threads, those that have ended included; 0 where there is no such process."""
+    try:
+        return time.clock_gettime((~pid << 3) | 2)  # a process's own clock, clock_getcpuclockid(3)
+    except OSError:
+        return 0.0
+
+
+def _files(pid: int) -> int:
+    try:
+        return sum(1 for _ in Path(f"/proc/{pid}/fd").iterdir())
+    except OSError:  # readable by root alone
+        return 0
 
 
 def _resident(pid: int) -> int:

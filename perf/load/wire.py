@@ -28,8 +28,8 @@ RESET = 0
 About = tuple[float, str]
 """When a request was due, in seconds of the performance counter, and its name."""
 
-Done = Callable[[About, int], None]
-"""Told of a request's end: what it was sent with, and its status."""
+Done = Callable[[About, int, bytes], None]
+"""Told of a request's end: what it was sent with, its status, and the body where that is not 2xx."""
 
 
 class Request:
@@ -71,6 +71,7 @@ class Connection:
         self._streams = streams
         self._under_way: dict[int, About] = {}
         self._statuses: dict[int, int] = {}
+        self._refusals: dict[int, bytes] = {}
         self._next = 1
         self._window = 65_535
         self._taken = 0
@@ -134,7 +135,7 @@ class Connection:
         """Close, and report what was under way."""
         self.socket.close()
         for about in self._under_way.values():
-            self._done(about, RESET)
+            self._done(about, RESET, b"")
         self._under_way.clear()
 
     def _parse(self) -> None:
@@ -149,10 +150,14 @@ class Connection:
             if kind == _HEADERS:
                 status = 200 if buffer[at] == _OK else _status(bytes(buffer[at : at + length]))
                 self._statuses[number] = status
+                if not 200 <= status < 300:
+                    self._refusals[number] = b""
                 if flags & _END_STREAM:
                     self._ended(number)
             elif kind == _DATA:
                 self._taken += length
+                if number in self._refusals:
+                    self._refusals[number] += buffer[at : at + length]
                 if flags & _END_STREAM:
                     self._ended(number)
             else:
@@ -178,8 +183,9 @@ class Connection:
 
     def _ended(self, number: int) -> None:
         status = self._statuses.pop(number, RESET)
+        body = self._refusals.pop(number, b"")
         if number in self._under_way:
-            self._done(self._under_way.pop(number), status)
+            self._done(self._under_way.pop(number), status, body)
 
 
 def _frame(kind: int, flags: int, number: int, content: bytes) -> bytes:

@@ -1,0 +1,1 @@
+"""What ``python -m perf.load`` can be asked for."""
