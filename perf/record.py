@@ -48,6 +48,7 @@ KINDS: Mapping[str, Kind] = MappingProxyType(
         "floor": Kind("us", True, "processor time of one Ed25519 signature in the core, taken in the same round"),
         "over": Kind("us", True, "processor time an operation over that of its cryptography alone"),
         "ratio": Kind("", True, "processor time by that of the same work in a C loop"),
+        "once": Kind("ms", True, "a command, a start or a first call, from its start to its end"),
         "rate": Kind("1/s", False, "operations a second on the clock"),
         "resident": Kind("MiB", True, "resident memory of the largest worker"),
         "all_resident": Kind("MiB", True, "resident memory of all the service's processes"),
