@@ -1,0 +1,1 @@
+"""Where a worker's time and memory go while it is loaded: samples of its stacks, its threads, its heap."""
