@@ -89,6 +89,10 @@ class Numbered(Sequence[Request]):
         self._numbers = itertools.count()
         self._source = random.Random(run)
 
+    def made(self, name: str) -> bool:
+        """Whether a request id is one of these."""
+        return name.startswith(f"{self._run}-")
+
     def __len__(self) -> int:
         return 1
 

@@ -4,17 +4,20 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
 from collections import Counter
-from collections.abc import Iterable
 from typing import Any
 
+from perf.chaos.clients import Numbered
 from perf.chaos.drill import Trial
+from perf.load.generator import Seen
 from perf.load.service import Service
 
 STOP_SECONDS = 20.0
+_TOLD = re.compile(r"[\d,]+ records read|WRONG: [^;]{1,200}")
 
 
 def stop(service: Service) -> int:
@@ -26,7 +29,8 @@ def stop(service: Service) -> int:
 def verify(service: Service) -> tuple[bool, str]:
     """What ``ron-kms audit verify`` says of all its logs."""
     done = _command(service, "verify")
-    return done.returncode == 0, " ".join((done.stdout or done.stderr).split())[-200:]
+    words = " ".join((done.stdout or done.stderr).split())
+    return done.returncode == 0, "; ".join(_TOLD.findall(words)) or words[-200:]
 
 
 def records(service: Service, operation: str) -> list[dict[str, Any]]:
@@ -37,20 +41,21 @@ def records(service: Service, operation: str) -> list[dict[str, Any]]:
     return [json.loads(line) for line in done.stdout.splitlines()]
 
 
-def compare(trial: Trial, service: Service, answered: Iterable[str], *, once: str, intact: str) -> None:
+def compare(trial: Trial, service: Service, signs: Numbered, seen: Seen, *, once: str, intact: str) -> None:
     """Stop the service; report that each request that was answered has one record, and that the logs are whole.
 
-    :param answered: ids of requests to sign.
-    :param once: the statement that each of them is in the logs exactly once.
+    :param signs: what was asked for, and ``seen`` what was answered.
+    :param once: the statement that each of these is in the logs exactly once.
     :param intact: the statement that the logs are as they were written.
     """
     stop(service)
-    told = set(answered)
-    counts = Counter(record["request_id"] for record in records(service, "sign") if record["result"] == "ok")
-    missing, twice = sum(not counts[name] for name in told), sum(counts[name] > 1 for name in told)
-    untold = sum(counts[name] for name in counts.keys() - told)
-    seen = f"{len(told)} answered, {missing} missing, {twice} twice, {untold} recorded whose answer was not heard"
-    trial.check(once, bool(told) and not missing and not twice, seen)
+    told = set(seen.latencies)
+    done = [record["request_id"] for record in records(service, "sign") if record["result"] == "ok"]
+    counts = Counter(name for name in done if signs.made(name))
+    missing, twice = sum(not counts[name] for name in told), sum(count > 1 for count in counts.values())
+    unheard = sum(name not in told for name in counts)
+    figures = f"{len(told)} answered, {missing} missing, {twice} twice, {unheard} recorded whose answer was not heard"
+    trial.check(once, bool(told) and not missing and not twice, figures)
     trial.check(intact, *verify(service))
 
 

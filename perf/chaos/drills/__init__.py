@@ -6,10 +6,10 @@ from collections.abc import Mapping
 from types import MappingProxyType
 
 from perf.chaos.drill import Drill
-from perf.chaos.drills import bombs, kill, slow_loris, stopped
+from perf.chaos.drills import bombs, full_disk, kill, slow_disk, slow_loris, stopped, store_gone
 
 DRILLS: Mapping[str, Drill] = MappingProxyType(
-    {one.DRILL.name: one.DRILL for one in (slow_loris, bombs, kill, stopped)}
+    {one.DRILL.name: one.DRILL for one in (slow_loris, bombs, kill, stopped, full_disk, slow_disk, store_gone)}
 )
 
 NOT_YET: Mapping[str, str] = MappingProxyType(

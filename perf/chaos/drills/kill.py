@@ -43,7 +43,7 @@ def _run(trial: Trial) -> None:
         trial.check("served", max(seen.times, default=0.0) > last, answered(seen))
         lost = sum(count for status, count in seen.statuses.items() if status >= 500 and status != 503)
         trial.check("clear", not lost, f"{lost} answers of 5xx but 503, {seen.statuses[0]} connections or streams lost")
-        compare(trial, service, seen.latencies, once="once", intact="intact")
+        compare(trial, service, signs, seen, once="once", intact="intact")
 
 
 def _range(times: list[float]) -> str:

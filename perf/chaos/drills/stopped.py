@@ -45,7 +45,7 @@ def _run(trial: Trial) -> None:
         trial.check("same", victim in service.workers(), f"pid {victim}, {probe.restarts()} restarts")
         bad = sum(count for status, count in seen.statuses.items() if not 200 <= status < 300 and status != 503)
         trial.check("nobody-lost", bad == 0, answered(seen))
-        compare(trial, service, seen.latencies, once="once", intact="intact")
+        compare(trial, service, signs, seen, once="once", intact="intact")
 
 
 DRILL = Drill(

@@ -7,6 +7,7 @@ of them.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
 import sys
 import traceback
@@ -85,8 +86,10 @@ class _Stderr:
         self.fields = fields
 
     def write(self, line: str) -> None:
-        sys.stderr.write(line + "\n")
-        sys.stderr.flush()
+        # A log on a full disk, or whose reader is gone, ends nobody's work: a thread that tells that it goes on must.
+        with contextlib.suppress(OSError):
+            sys.stderr.write(line + "\n")
+            sys.stderr.flush()
 
     debug = info = warning = error = critical = msg = write
 
