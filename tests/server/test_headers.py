@@ -99,4 +99,23 @@ def test_it_remembers_little() -> None:
     for number in range(100):
         headers = [NeverIndexedHeaderTuple(b"authorization", b"token %d " % number + b"x" * 200)] * 3
         assert decoder.decode(encoder.encode(headers), raw=True) == headers
-    assert len(decoder._values) == len(decoder._blocks) == 4
+    assert len(decoder._values) == len(decoder._blocks) == 16
+    for number in range(8):
+        decoder.decode(
+            encoder.encode([NeverIndexedHeaderTuple(b"cookie", bytes((65 + number,)) * 4000)], huffman=False)
+        )
+    assert sum(map(len, decoder._blocks)) <= 24 * 1024
+
+
+@pytest.mark.parametrize("size", [0, 4096])
+def test_a_block_that_leaves_the_table_as_it_was_is_decoded_once(size: int) -> None:
+    """As one that wants its literals indexed in a table of size 0, where there is no room for them."""
+    decoder = RememberingDecoder(2**16)
+    fresh = Encoder()
+    fresh.header_table_size = size
+    kind = HeaderTuple if size == 0 else NeverIndexedHeaderTuple
+    block = fresh.encode([kind(b"x-one", b"1")])
+    first = decoder.decode(block, raw=True)
+    again = decoder.decode(block, raw=True)
+    assert again == first
+    assert decoder.decode(block, raw=True) is again

@@ -8,14 +8,17 @@ indexed (RFC 7541, 7.1.3), Huffman-coded, even where the rest differs.
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import Any
+from typing import Any, TypeVar
 
 from hpack.hpack import Decoder, Encoder, decode_integer, encode_integer
 from hpack.huffman_table import decode_huffman
 from hpack.struct import HeaderTuple, NeverIndexedHeaderTuple
 from hpack.table import HeaderTable
 
-_REMEMBERED = 4
+V = TypeVar("V")
+
+_REMEMBERED = 16
+_REMEMBERED_BYTES = 24 * 1024
 _SHORTEST = 64
 _LONGEST = 6 * 1024
 _NAMES = 64
@@ -32,48 +35,31 @@ class Block(list[Any]):
         self.request: Any = None
 
 
-class _Table(HeaderTable):
-    """Tells when it was changed."""
-
-    touched = False
-
-    def add(self, name: bytes, value: bytes) -> None:
-        self.touched = True
-        super().add(name, value)
-
-    @property
-    def maxsize(self) -> int:
-        return self._maxsize
-
-    @maxsize.setter
-    def maxsize(self, newmax: int) -> None:
-        self.touched = True
-        HeaderTable.maxsize.__set__(self, newmax)  # type: ignore[attr-defined]
-
-
 class RememberingDecoder(Decoder):
-    """hpack's decoder, with at most four blocks of bytes and what they mean, as long as the table that they refer to
-    stays the same, and at most four long values; they go with the connection."""
+    """hpack's decoder, with some blocks of bytes and what they mean, and some long values; they go with the connection.
 
-    header_table: _Table
+    A block is remembered where the table that it may refer to is after it what it was before it, and all are forgotten
+    when that is changed. So it does not matter how a client codes what it always sends: by the table, as literals, or
+    as literals that it wants indexed in a table of size 0.
+    """
 
     def __init__(self, max_header_list_size: int) -> None:
         super().__init__(max_header_list_size)
-        self.header_table = _Table()
-        self._blocks: dict[bytes, Block] = {}
-        self._values: dict[bytes, bytes] = {}
+        self._blocks: _Memory[Block] = _Memory()
+        self._values: _Memory[bytes] = _Memory()
 
     def decode(self, data: bytes | memoryview, raw: bool = False) -> Block:
         data = bytes(data)
         known = self._blocks.get(data)
         if known is not None:
             return known
-        self.header_table.touched = False
+        table = self.header_table
+        before = table.maxsize, *table.dynamic_entries
         block = Block(super().decode(data, raw))
-        if self.header_table.touched:
+        if before != (table.maxsize, *table.dynamic_entries):
             self._blocks.clear()
-        elif len(data) <= _LONGEST:
-            _remember(self._blocks, data, block)
+        else:
+            self._blocks.put(data, block)
         return block
 
     def _decode_literal_no_index(self, data: bytes | memoryview) -> tuple[HeaderTuple, int]:
@@ -90,15 +76,31 @@ class RememberingDecoder(Decoder):
         value = self._values.get(coded)
         if value is None:
             value = decode_huffman(coded)
-            _remember(self._values, coded, value)
+            self._values.put(coded, value)
         kind = NeverIndexedHeaderTuple if raw[0] & 0x10 else HeaderTuple
         return kind(self.header_table.get_by_index(name_index)[0], value), end
 
 
-def _remember(memory: dict[bytes, Any], key: bytes, value: Any) -> None:
-    if len(memory) == _REMEMBERED:
-        del memory[next(iter(memory))]
-    memory[key] = value
+class _Memory(dict[bytes, V]):
+    """What some bytes mean; the oldest makes room."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._size = 0
+
+    def put(self, data: bytes, meaning: V) -> None:
+        if len(data) > _LONGEST:
+            return
+        self[data] = meaning
+        self._size += len(data)
+        while self._size > _REMEMBERED_BYTES or len(self) > _REMEMBERED:
+            oldest = next(iter(self))
+            self._size -= len(oldest)
+            del self[oldest]
+
+    def clear(self) -> None:
+        super().clear()
+        self._size = 0
 
 
 class LiteralEncoder(Encoder):
