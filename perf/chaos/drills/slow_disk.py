@@ -10,9 +10,9 @@ from pathlib import Path
 
 from perf.chaos.clients import Load, Probe, answered, failed, p99, steady
 from perf.chaos.drill import Drill, NotHere, Trial
-from perf.load.figures import percentile
 from perf.load.generator import Seen, Stream
 from perf.load.scenarios import sign_requests
+from perf.load.seen import percentile
 from perf.load.service import Place
 
 SOURCE = Path(__file__).parents[1] / "slow_sync.c"
@@ -78,8 +78,8 @@ def _run(trial: Trial) -> None:
                     time.sleep(STALL / 20)
                 stalled = load.end().seen
             _judge(trial, before, after)
-            rate, most = len(fast.times) / part, UNDER_WAY / (2 * DELAY)
-            got, least = len(slow.times) / part, min(rate, most) / 2
+            rate, most = fast.answered / part, UNDER_WAY / (2 * DELAY)
+            got, least = slow.answered / part, min(rate, most) / 2
             trial.measure("rate", "sign, each sync 20 ms longer", got)
             trial.check(
                 "batches", got > least, f"{got:,.0f} a second of {rate:,.0f}; one a sync would be {1 / DELAY:.0f}"
