@@ -47,7 +47,9 @@ KINDS: Mapping[str, Kind] = MappingProxyType(
         "cpu": Kind("us", True, "processor time an operation: of the service's workers, or of a call in process"),
         "floor": Kind("us", True, "processor time of one Ed25519 signature in the core, taken in the same round"),
         "over": Kind("us", True, "processor time an operation over that of its cryptography alone"),
-        "ratio": Kind("", True, "processor time by that of the same work in a C loop"),
+        "ratio": Kind(
+            "", True, "processor time by that of the same work in a C loop, or of its floor, as the suite says"
+        ),
         "once": Kind("ms", True, "a command, a start or a first call, from its start to its end"),
         "rate": Kind("1/s", False, "operations a second on the clock"),
         "resident": Kind("MiB", True, "resident memory of the largest worker"),

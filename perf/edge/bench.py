@@ -127,6 +127,11 @@ class Bench:
             allocated=self._made.allocated / items,
         )
 
+    @property
+    def floor(self) -> tuple[float, ...]:
+        """Of the core alone, by round."""
+        return tuple(round(lap.cpu, 4) for lap in self.core)
+
     def measures(self, figures: CellFigures) -> Iterator[Measure]:
         """For the record; a percentile is of all requests of the run, and so one value."""
         name = str(self.cell)

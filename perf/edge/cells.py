@@ -70,5 +70,7 @@ CELLS = (
     Cell("sign", 1, 256, "durable"),
 )
 
+FLOOR = Cell("sign", 1, 64)
+"""The cell whose core alone tells what the machine can do at that hour."""
 LIMITS = {("off", 1): 30.0, ("off", IN_FLIGHT): 30.0, ("durable", IN_FLIGHT): 50.0}
 """Microseconds that a single signature may cost over its cryptography, by audit log and requests in flight."""

@@ -9,9 +9,9 @@ import msgspec
 
 from perf.detail import Distribution, distribution
 from perf.edge.bench import Bench, CellFigures
-from perf.edge.cells import LIMITS
+from perf.edge.cells import FLOOR, LIMITS
 from perf.micro.targets import Verdict, verdict_of
-from perf.record import Record
+from perf.record import Measure, Record
 
 
 class Results(msgspec.Struct):
@@ -51,8 +51,10 @@ def gather(benches: Sequence[Bench], begun: Record, command: str, seconds: float
         [str(bench.cell) for bench in benches if not bench.core],
         list(judge(cells)),
     )
-    measures = tuple(measure for bench, figures in measured for measure in bench.measures(figures))
-    return msgspec.structs.replace(begun, seconds=round(seconds, 1), measures=measures, detail=results)
+    measures = [measure for bench, figures in measured for measure in bench.measures(figures)]
+    # In which units runs of other hours compare.
+    floors = [Measure("floor", "", bench.floor) for bench, _ in measured if bench.cell == FLOOR]
+    return msgspec.structs.replace(begun, seconds=round(seconds, 1), measures=(*floors, *measures), detail=results)
 
 
 def judge(cells: Sequence[CellFigures]) -> Iterator[Verdict]:

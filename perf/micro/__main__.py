@@ -20,10 +20,10 @@ from perf.micro.table import render
 from perf.micro.worker import Job
 from perf.record import RESULTS, ROOT, begin
 
-SHORT = (1, 60.0)
+SHORT = (1, 70.0)
 FULL = (6, 150.0)
 """Processes, and seconds of each."""
-PATIENCE = 1.4
+PATIENCE = 1.3
 """On a busy machine a process takes so many times as long, and then leaves out what it has not come to."""
 
 

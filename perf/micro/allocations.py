@@ -7,7 +7,9 @@ import tempfile
 import tracemalloc
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from functools import cache
 from pathlib import Path
+from typing import NamedTuple
 
 from perf.micro.cells import Memory
 
@@ -15,30 +17,6 @@ if sys.platform == "linux":
     import memray
 
 _FREES = ("FREE", "PYMALLOC_FREE", "MUNMAP")
-
-
-def memory(call: Callable[[], object], operations: int) -> Memory:
-    """Of one call; what looking costs is taken off.
-
-    :param operations: in the call, by which all is divided.
-    """
-    call()
-    nothing, traced = _kept(_nothing), _kept(call)
-    blocks, kept, peak = ((of - without) / operations for of, without in zip(traced, nothing, strict=True))
-    without, made = Made(), Made()
-    with counting(without):
-        _nothing()
-    with counting(made):
-        call()
-    if made.allocations is None or without.allocations is None:
-        return Memory(blocks, kept, peak)
-    return Memory(
-        blocks,
-        kept,
-        peak,
-        (made.allocations - without.allocations) / operations,
-        (made.allocated - without.allocated) / operations,
-    )
 
 
 class Made:
@@ -51,6 +29,35 @@ class Made:
     def __init__(self) -> None:
         self.allocations: int | None = None
         self.allocated = 0
+
+
+def memory(call: Callable[[], object], operations: int) -> Memory:
+    """Of one call that was made before; what looking costs is taken off.
+
+    :param operations: in the call, by which all is divided.
+    """
+    blocks, kept, peak = ((of - off) / operations for of, off in zip(_kept(call), _looking().kept, strict=True))
+    made, looking = Made(), _looking().made
+    with counting(made):
+        call()
+    if made.allocations is None or looking.allocations is None:
+        return Memory(blocks, kept, peak)
+    allocations, allocated = made.allocations - looking.allocations, made.allocated - looking.allocated
+    return Memory(blocks, kept, peak, allocations / operations, allocated / operations)
+
+
+class _Looking(NamedTuple):
+    kept: tuple[int, int, int]
+    made: Made
+
+
+@cache
+def _looking() -> _Looking:
+    """What a call costs that does nothing."""
+    made = Made()
+    with counting(made):
+        _nothing()
+    return _Looking(_kept(_nothing), made)
 
 
 @contextmanager

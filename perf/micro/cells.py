@@ -10,7 +10,10 @@ import msgspec
 from ron_kms.crypto import suites as known
 from ron_kms.crypto.suites import find
 
-Operation = Literal["generate", "sign", "verify", "wrap", "unwrap", "seal", "open", "load"]
+Operation = Literal[
+    "generate", "sign", "verify", "wrap", "unwrap", "seal", "open", "load",
+    "check", "check-new", "pass", "decode", "encode", "find", "run", "append",
+]  # fmt: skip
 
 _SIGNING: tuple[Operation, ...] = ("generate", "sign", "verify")
 _WRAPPING: tuple[Operation, ...] = ("wrap", "unwrap")
@@ -27,15 +30,24 @@ OPERATIONS: Mapping[str, tuple[Operation, ...]] = {
     find("wrap", "hybrid").name: (*_WRAPPING, "load"),
     "xchacha20-poly1305": _SEALING,
     "xaes-256-gcm": _SEALING,
+    "token": ("check", "check-new"),
+    "gate": ("pass",),
+    "json": ("decode", "encode"),
+    "msgpack": ("decode", "encode"),
+    "cache": ("find",),
+    "engine": ("run",),
+    "audit": ("append",),
 }
-"""What is measured of each suite."""
-SUITES = tuple(suite for suite in OPERATIONS if known.SUITES[suite].available)
+"""What is measured of each suite, and of each part of the service that a request passes besides."""
+PARTS = tuple(name for name in OPERATIONS if name not in known.SUITES)
+SUITES = tuple(suite for suite in OPERATIONS if suite in PARTS or known.SUITES[suite].available)
 BATCHES = (1, 8, 64, 256, 1024)
 THROUGH_LIBRARY = ("ed25519", "ml-dsa-65", find("sign", "hybrid").name)
 """Suites that are measured through SigningKey and VerifyKey as well."""
 
 # A lap is what one contender does of a cell in one round: at least so many operations.
 LAP_OPERATIONS = 64
+PART_OPERATIONS = 256
 PYCA_CALLS = 16
 
 
@@ -49,13 +61,13 @@ class Cell(msgspec.Struct, frozen=True):
 
     @property
     def has_floor(self) -> bool:
-        """Whether the C loop can do this."""
+        """Whether the loop in C can do this."""
         return self.operation in _SIGNING
 
     @property
     def calls(self) -> int:
         """Calls in one lap."""
-        return max(1, LAP_OPERATIONS // self.batch)
+        return max(1, (PART_OPERATIONS if self.suite in PARTS else LAP_OPERATIONS) // self.batch)
 
     @property
     def rounds(self) -> int:
@@ -63,6 +75,10 @@ class Cell(msgspec.Struct, frozen=True):
         if self.operation == "generate":
             return 2 if self.batch <= 64 else 1
         return 6 if self.batch <= 64 else 3 if self.batch <= 256 else 1
+
+
+FLOOR = Cell("ed25519", "sign", 64)
+"""What a machine can do at that hour."""
 
 
 class Lap(msgspec.Struct):

@@ -43,9 +43,11 @@ class LaneFigures(msgspec.Struct, frozen=True):
 class CellFigures(msgspec.Struct, frozen=True):
     """
     :ivar replay: the contenders that call liboqs did so with the same random numbers.
-    :ivar to_floor: processor time of the core by that of the C loop, on one thread; None where C has no such loop.
+    :ivar to_floor: processor time of the core by that of the C loop, or of a part by that of its floor, on one thread;
+        None where there is none.
     :ivar to_floor_two: the same on two threads.
-    :ivar scaling: the core's rate on two threads by that on one, time that other processes took left out.
+    :ivar scaling: the core's rate on two threads by that on one, time that other processes took left out; None of
+        parts, which are Python.
     :ivar scaling_clock: the same on the clock.
     :ivar floor_scaling: what the C loop reaches, time that other processes took left out.
     :ivar pyca: processor time of pyca/cryptography by that of the core; None where it has nothing alike.
@@ -60,8 +62,8 @@ class CellFigures(msgspec.Struct, frozen=True):
     lanes: tuple[LaneFigures, ...]
     to_floor: Ratio | None
     to_floor_two: Ratio | None
-    scaling: Ratio
-    scaling_clock: Ratio
+    scaling: Ratio | None
+    scaling_clock: Ratio | None
     floor_scaling: Ratio | None
     pyca: Ratio | None
     pynacl: Ratio | None
@@ -79,7 +81,7 @@ class CellFigures(msgspec.Struct, frozen=True):
 def figures(measured: CellLaps) -> CellFigures:
     """Everything about one cell."""
     laps = {(lane.contender, lane.threads): lane.laps for lane in measured.lanes}
-    core, core_two, floor, floor_two = laps["core", 1], laps["core", 2], laps.get(("floor", 1)), laps.get(("floor", 2))
+    core, core_two, floor, floor_two = (laps.get((name, n)) for name in ("core", "floor") for n in (1, 2))
     pyca, pynacl, library = (laps.get((other, 1)) for other in ("pyca", "pynacl", "library"))
     return CellFigures(
         suite=measured.cell.suite,
@@ -87,14 +89,14 @@ def figures(measured: CellLaps) -> CellFigures:
         batch=measured.cell.batch,
         replay=measured.replay,
         lanes=tuple(map(lane_figures, measured.lanes)),
-        to_floor=side_by_side(core, floor, cpu) if floor else None,
-        to_floor_two=side_by_side(core_two, floor_two, cpu) if floor_two else None,
-        scaling=side_by_side(core_two, core, rate),
-        scaling_clock=side_by_side(core_two, core, clock_rate),
-        floor_scaling=side_by_side(floor_two, floor, rate) if floor and floor_two else None,
-        pyca=of_means(pyca, core) if pyca else None,
-        pynacl=of_means(pynacl, core) if pynacl else None,
-        library_to_floor=side_by_side(library, floor, cpu) if library and floor else None,
+        to_floor=_beside(core, floor, cpu),
+        to_floor_two=_beside(core_two, floor_two, cpu),
+        scaling=_beside(core_two, core, rate),
+        scaling_clock=_beside(core_two, core, clock_rate),
+        floor_scaling=_beside(floor_two, floor, rate),
+        pyca=of_means(pyca, core) if pyca and core else None,
+        pynacl=of_means(pynacl, core) if pynacl and core else None,
+        library_to_floor=_beside(library, floor, cpu),
     )
 
 
@@ -136,6 +138,10 @@ def percentile(ordered: Sequence[float], rank: int) -> float:
 def side_by_side(above: Sequence[Lap], below: Sequence[Lap], measure: Callable[[Lap], float]) -> Ratio:
     """The median of the rounds' ratios: what disturbs a round disturbs both of its laps, and outliers do not count."""
     return of_rounds([measure(a) / measure(b) for a, b in zip(above, below, strict=True)])
+
+
+def _beside(above: Sequence[Lap] | None, below: Sequence[Lap] | None, measure: Callable[[Lap], float]) -> Ratio | None:
+    return side_by_side(above, below, measure) if above and below else None
 
 
 def of_rounds(ratios: Sequence[float]) -> Ratio:

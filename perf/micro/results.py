@@ -12,7 +12,7 @@ import pyperf  # type: ignore[import-untyped]
 
 from perf import record
 from perf.detail import Distribution, distribution
-from perf.micro.cells import CellLaps, Lane, Measured
+from perf.micro.cells import FLOOR, CellLaps, Lane, Measured
 from perf.micro.figures import CellFigures, LaneFigures, cpu, figures
 from perf.micro.targets import Verdict, judge
 from perf.record import Measure, Record
@@ -52,11 +52,22 @@ def gather(processes: Sequence[Measured], begun: Record, command: str, full: boo
     return msgspec.structs.replace(
         begun,
         seconds=round(seconds, 1),
-        measures=tuple(measure for cell, of in zip(laps, found, strict=True) for measure in measures(cell, of)),
+        measures=(
+            *_floor(laps),
+            *(measure for cell, of in zip(laps, found, strict=True) for measure in measures(cell, of)),
+        ),
         detail=Results(
             command, list(map(_distribution, laps)), full, round(os.getloadavg()[0], 2), found, left_out, judge(found)
         ),
     )
+
+
+def _floor(laps: Sequence[CellLaps]) -> Iterator[Measure]:
+    """In which units runs of other hours compare; nothing where its cell was not measured."""
+    for cell in laps:
+        if cell.cell == FLOOR:
+            [lane] = (lane for lane in cell.lanes if (lane.contender, lane.threads) == ("core", 1))
+            yield Measure("floor", "", tuple(round(cpu(lap) / 1e3, 4) for lap in lane.laps))
 
 
 def measures(laps: CellLaps, of: CellFigures) -> Iterator[Measure]:

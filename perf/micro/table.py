@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 from collections.abc import Iterable, Iterator
 
+from perf.micro.cells import PARTS
 from perf.micro.figures import CellFigures, LaneFigures
 from perf.micro.results import Results
 from perf.micro.targets import (
@@ -28,6 +29,7 @@ p50, p95, p99: microseconds an operation, a call's time by its batch; of few cal
 x C loop: processor time by that of the same calls in C; at most {FLOOR_LIMIT} wanted from batch {FLOOR_FROM_BATCH} on.
 2 threads: operations a second. x one thread: how much faster two are, time that other processes took left out;
 at least {SCALING_LIMIT} wanted from batch {SCALING_FROM_BATCH} on. (C): what the C loop reaches.
+cpu: microseconds of processor time an operation. x floor: by that of what of it is left without Python of ours.
 x pyca, x PyNaCl: how much less processor time than theirs, one operation a call; n/a: they have nothing alike.
 blocks, bytes: Python allocations that live in the result, an operation. allocs: all that were made, C's too.
 A question mark: too few rounds, or the limit is within the bounds of what was measured; a longer run tells."""
@@ -36,7 +38,14 @@ A question mark: too few rounds, or the limit is within the bounds of what was m
 def render(run: Record) -> str:
     """The whole text: the run, the cells, the library, the targets."""
     results: Results = run.detail
-    parts = (_cells(results.cells), _alone(results.cells), _library(results.cells), ["", LEGEND], _targets(results))
+    parts = (
+        _cells(results.cells),
+        _alone(results.cells),
+        _parts(results.cells),
+        _library(results.cells),
+        ["", LEGEND],
+        _targets(results),
+    )
     return "\n".join([*_run(run), *itertools.chain(*parts)])
 
 
@@ -59,7 +68,9 @@ def _cells(cells: Iterable[CellFigures]) -> Iterator[str]:
     heading = ""
     for cell in sorted(cells, key=lambda cell: cell.operation):
         core, two = cell.lane("core"), cell.lane("core", 2)
-        if core is None or two is None or cell.to_floor is None or cell.floor_scaling is None or cell.pyca is None:
+        if core is None or two is None or cell.to_floor is None or cell.pyca is None:
+            continue
+        if cell.scaling is None or cell.floor_scaling is None:
             continue
         if f"{cell.operation} {cell.suite}" != heading:
             heading = f"{cell.operation} {cell.suite}"
@@ -74,13 +85,13 @@ def _cells(cells: Iterable[CellFigures]) -> Iterator[str]:
 
 def _alone(cells: Iterable[CellFigures]) -> Iterator[str]:
     """The cells without a C loop."""
-    found = [cell for cell in cells if cell.to_floor is None]
+    found = [cell for cell in cells if cell.to_floor is None and cell.suite not in PARTS]
     if found:
         yield "\nwrapping, sealing and loading keys: there is no C loop beside these, and no target"
     heading = ""
     for cell in found:
         core, two = cell.lane("core"), cell.lane("core", 2)
-        if core is None or two is None:
+        if core is None or two is None or cell.scaling is None:
             continue
         if f"{cell.operation} {cell.suite}" != heading:
             heading = f"{cell.operation} {cell.suite}"
@@ -92,6 +103,28 @@ def _alone(cells: Iterable[CellFigures]) -> Iterator[str]:
         )
 
 
+def _parts(cells: Iterable[CellFigures]) -> Iterator[str]:
+    """The service's own parts, by their floors."""
+    heading = ""
+    for cell in cells:
+        core = cell.lane("core")
+        if core is None or cell.suite not in PARTS:
+            continue
+        if not heading:
+            yield "\nparts of the service that a request passes besides its cryptography; no target"
+        if f"{cell.operation} {cell.suite}" != heading:
+            heading = f"{cell.operation} {cell.suite}"
+            yield f"\n{heading}\n{_PARTS_HEAD}"
+        beside = f"{cell.to_floor.value:.2f}" if cell.to_floor else "n/a"
+        yield f"{cell.batch:>6} {_times(core)} {core.per_second:>9,.0f} {core.cpu:>8.2f} {beside:>8} {_memory(core)}"
+
+
+_PARTS_HEAD = (
+    f"{'batch':>6} {'p50':>8} {'p95':>8} {'p99':>8} {'calls':>6} {'ops/s':>9} {'cpu':>8} {'x floor':>8} "
+    f"{'blocks':>7} {'bytes':>7} {'allocs':>7}"
+)
+
+
 def _head(beside: str) -> str:
     return (
         f"{'batch':>6} {'p50':>8} {'p95':>8} {'p99':>8} {'calls':>6} {'ops/s':>8} {'2 threads':>10} "
@@ -100,14 +133,16 @@ def _head(beside: str) -> str:
 
 
 def _library(cells: Iterable[CellFigures]) -> Iterator[str]:
+    found = [(cell, lane) for cell in cells if (lane := cell.lane("library")) is not None]
+    if not found:
+        return
     yield "\nthrough SigningKey and VerifyKey"
     yield (
         f"{'':<36} {'p50':>8} {'p95':>8} {'p99':>8} {'calls':>6} {'ops/s':>8} "
         f"{'x C loop':>9} {'blocks':>7} {'bytes':>7} {'allocs':>7}"
     )
-    for cell in cells:
-        lane = cell.lane("library")
-        if lane is None or cell.library_to_floor is None:
+    for cell, lane in found:
+        if cell.library_to_floor is None:
             continue
         yield (
             f"{cell.name:<36} {_times(lane)} "
@@ -122,7 +157,8 @@ def _targets(results: Results) -> Iterator[str]:
     }
     if results.left_out:
         yield "\nleft out, for there was no time: " + "; ".join(results.left_out)
-    yield "\ntargets"
+    if results.verdicts:
+        yield "\ntargets"
     for target, text in texts.items():
         verdicts = [verdict for verdict in results.verdicts if verdict.target == target]
         missed = [verdict for verdict in verdicts if not verdict.met]

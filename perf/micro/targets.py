@@ -7,6 +7,7 @@ from collections.abc import Sequence
 
 import msgspec
 
+from perf.micro.cells import PARTS
 from perf.micro.figures import CellFigures, Ratio
 
 FLOOR_LIMIT = 1.05
@@ -42,13 +43,13 @@ def judge(cells: Sequence[CellFigures]) -> list[Verdict]:
 
 
 def floor_verdict(cell: CellFigures) -> Verdict | None:
-    if cell.to_floor is None or cell.batch < FLOOR_FROM_BATCH:
+    if cell.to_floor is None or cell.suite in PARTS or cell.batch < FLOOR_FROM_BATCH:
         return None
     return verdict_of("floor", cell.name, FLOOR_LIMIT, cell.to_floor, cell.to_floor.value <= FLOOR_LIMIT)
 
 
 def scaling_verdict(cell: CellFigures) -> Verdict | None:
-    if cell.floor_scaling is None or cell.batch < SCALING_FROM_BATCH:
+    if cell.scaling is None or cell.floor_scaling is None or cell.batch < SCALING_FROM_BATCH:
         return None
     verdict = verdict_of("scaling", cell.name, SCALING_LIMIT, cell.scaling, cell.scaling.value >= SCALING_LIMIT)
     return msgspec.structs.replace(verdict, floor=cell.floor_scaling.value)

@@ -13,9 +13,9 @@ from concurrent.futures import ThreadPoolExecutor
 import msgspec
 import pyperf  # type: ignore[import-untyped]
 
-from perf.micro import custody, material
+from perf.micro import custody, material, parts
 from perf.micro.allocations import memory
-from perf.micro.cells import Cell, CellLaps, Lane, Lap, Measured
+from perf.micro.cells import PARTS, Cell, CellLaps, Lane, Lap, Measured
 from perf.micro.contenders import Contender, contenders
 from perf.micro.floor import Floor
 
@@ -89,7 +89,7 @@ def measure(job: Job) -> Measured:
     benches = [
         Bench(cell, contenders(cell, materials[cell.suite], floor), materials[cell.suite].replay)
         if cell.has_floor
-        else Bench(cell, custody.contenders(cell, floor), replay=True)
+        else Bench(cell, (parts if cell.suite in PARTS else custody).contenders(cell, floor), replay=True)
         for cell in job.cells
     ]
     order = random.Random(job.number)
@@ -104,9 +104,9 @@ def measure(job: Job) -> Measured:
             if bench.cell.batch <= 8:
                 bench.run(pool)
                 bench.forget()
+            bench.run(pool)
             if job.number == 0:
                 bench.look_at_memory()
-            bench.run(pool)
         while time.monotonic() < deadline:
             for bench in order.sample(benches, len(benches)):
                 if time.monotonic() > deadline:
