@@ -55,11 +55,11 @@ Connect = Callable[[int, Done], Connection]
 
 
 class _Client:
-    def __init__(self, stream: Stream, connect: Connect, clock: _Clock) -> None:
+    def __init__(self, stream: Stream, connect: Connect, clock: _Clock, seed: int) -> None:
         self.stream = stream
         self.seen = Seen()
         self._clock = clock
-        self._random = random.Random(stream.name)
+        self._random = random.Random(f"{stream.name} {seed}")
         self._open = connect
         self._waiting: deque[float] = deque()
         self.connections = [self._connect() for _ in range(stream.connections)]
@@ -145,14 +145,16 @@ def run(
     tls: ssl.SSLContext | None = None,
     over: Callable[[], bool] = lambda: False,
     connect: Callable[..., Connection] = Connection,
+    seed: int = 0,
 ) -> Outcome:
     """Load the service; answers that come later than 5 s after the end count as reset.
 
     :param over: asked again and again; true ends the run before its time.
     :param connect: how a connection is made, of the transport that the requests were prepared by.
+    :param seed: of the order of requests and their gaps.
     """
     clock = _Clock(warmup, seconds)
-    clients = [_Client(stream, partial(connect, address, tls=tls), clock) for stream in streams]
+    clients = [_Client(stream, partial(connect, address, tls=tls), clock, seed) for stream in streams]
     selector = selectors.DefaultSelector()
     for client in clients:
         for connection in client.connections:
@@ -161,7 +163,9 @@ def run(
     arrivals: list[tuple[float, int]] = []
     for number, client in enumerate(clients):
         if client.stream.rate is not None:
-            arrivals.append((clock.start + client.stream.begin + client.next_gap(), number))
+            first = clock.start + client.stream.begin + client.next_gap()
+            if clock.sends(first, client.stream):
+                arrivals.append((first, number))
     heapq.heapify(arrivals)
     idle = deque(client for client in clients if client.stream.rate is None)
     spare = 0.0
