@@ -46,6 +46,7 @@ KINDS: Mapping[str, Kind] = MappingProxyType(
         "max": Kind("ms", True, "the longest latency"),
         "cpu": Kind("us", True, "processor time an operation: of the service's workers, or of a call in process"),
         "floor": Kind("us", True, "processor time of one Ed25519 signature in the core, taken in the same round"),
+        "sync": Kind("ms", True, "time in which an appended record is on the disk, taken in the same round"),
         "over": Kind("us", True, "processor time an operation over that of its cryptography alone"),
         "ratio": Kind(
             "", True, "processor time by that of the same work in a C loop, or of its floor, as the suite says"

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import click
 
+from perf.load.commands.deltas import deltas
+from perf.load.commands.latency import latency
 from perf.load.commands.mix import run
 
 
@@ -12,7 +14,8 @@ def main() -> None:
     """Nothing by itself."""
 
 
-main.add_command(run)
+for command in (run, latency, deltas):
+    main.add_command(command)
 
 if __name__ == "__main__":
     main()

@@ -92,6 +92,7 @@ def measures(rounds: Sequence[Round]) -> Iterator[Measure]:
         return Measure(kind, of, tuple(round(value(one), 5) for one in rounds))
 
     yield each("floor", "", lambda one: one.floor)
+    yield each("sync", "", lambda one: one.sync)
     if all(map(_operations, rounds)):
         yield each("cpu", "", lambda one: one.usage.workers_cpu * 1e6 / _operations(one))
     yield each("resident", "", lambda one: one.usage.worker_resident / _MIB)
@@ -108,7 +109,7 @@ def measures(rounds: Sequence[Round]) -> Iterator[Measure]:
             summed = [latency(found[of]) for found in by_round]
             for kind, _ in _SHARES:
                 yield Measure(kind, of, tuple(one[kind] for one in summed))
-    if {stream.name for stream in rounds[0].streams} == {"top", "low"}:
+    if set(rounds[0].outcome.seen) == {"top", "low"} and all(map(_all_answered, rounds)):
         yield each("skew", "", _skew)
 
 
@@ -177,12 +178,9 @@ def _rates(one: Round) -> dict[str, float]:
 
 def _rate(one: Round) -> float:
     """Operations a second of all, over the whole window."""
-    done = sum(stream.items * _answers(one, stream.name) for stream in one.streams)
+    seen = one.outcome.seen
+    done = sum(stream.items * sum(map(len, seen[stream.name].latencies.values())) for stream in one.streams)
     return done / one.outcome.window
-
-
-def _answers(one: Round, stream: str) -> int:
-    return sum(map(len, one.outcome.seen[stream].latencies.values()))
 
 
 def _operations(one: Round) -> int:
@@ -197,6 +195,10 @@ def _share(one: Round, which: Callable[[int], bool]) -> float:
 
 def _processor(one: Round) -> float:
     return one.usage.workers_cpu / one.usage.seconds / len(one.cores)
+
+
+def _all_answered(one: Round) -> bool:
+    return all(seen.latencies for seen in one.outcome.seen.values())
 
 
 def _skew(one: Round) -> float:

@@ -7,7 +7,14 @@ from dataclasses import replace
 from typing import NamedTuple
 
 from perf.load.generator import Stream
-from perf.load.scenarios import rotate_requests, sign_requests, verify_requests, wrap_requests
+from perf.load.scenarios import (
+    BODIES,
+    rotate_requests,
+    sign_requests,
+    unwrap_requests,
+    verify_requests,
+    wrap_requests,
+)
 from perf.load.service import Service, Tenant
 from perf.load.wire import Request
 
@@ -84,12 +91,15 @@ SINGLES_A_SECOND = 50.0
 
 
 def steady_requests(service: Service, tenant: Tenant, suites: Suites) -> list[Request]:
-    """70 % sign, 20 % verify, 10 % wrap and unwrap."""
-    return [
-        *sign_requests(service, tenant, suites.sign) * 7,
-        *verify_requests(service, tenant, suites.sign) * 2,
-        *wrap_requests(service, tenant, suites.wrap),
-    ]
+    """70 % sign, 20 % verify, 10 % wrap and unwrap, half each."""
+    parts = (
+        (sign_requests(service, tenant, suites.sign), 14),
+        (verify_requests(service, tenant, suites.sign), 4),
+        (wrap_requests(service, tenant, suites.wrap), 1),
+        (unwrap_requests(service, tenant, suites.wrap), 1),
+    )
+    # As many of each as of the others, times its weight.
+    return [request for made, weight in parts for request in (made * BODIES)[:BODIES] * weight]
 
 
 def _closed(name: str, requests: Sequence[Request], load: Load) -> Stream:
@@ -184,7 +194,8 @@ def _verifies(service: Service, tenant: Tenant, load: Load) -> list[Request]:
 
 
 def _wraps(service: Service, tenant: Tenant, load: Load) -> list[Request]:
-    return wrap_requests(service, tenant, load.suites.wrap)
+    made, opened = (make(service, tenant, load.suites.wrap) for make in (wrap_requests, unwrap_requests))
+    return [*(made * BODIES)[: len(opened)], *opened]
 
 
 def _batches(service: Service, tenant: Tenant, load: Load) -> list[Request]:

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 from perf.floor import signature_us
+from perf.load.disk import sync_ms
 from perf.load.generator import Outcome, Stream, run
 from perf.load.mixes import Mix
 from perf.load.service import Service, Usage, Watch
@@ -22,6 +23,7 @@ class Round:
     :ivar cores: of the service.
     :ivar warmup: seconds before the window that was measured.
     :ivar floor: microseconds of processor time of one Ed25519 signature, on the service's cores, right before.
+    :ivar sync: milliseconds in which an appended record was on the disk, right before.
     :ivar at: when the round began, in seconds since the run did.
     :ivar gained: what the service's counters have gained.
     """
@@ -32,13 +34,15 @@ class Round:
     outcome: Outcome
     usage: Usage
     floor: float
+    sync: float
     at: float
     gained: dict[str, float]
 
 
 def calibrate(service: Service, closed: Sequence[Stream], seconds: float = CALIBRATION_SECONDS) -> float:
     """Operations a second that the service does of these, with as many requests under way as they have."""
-    outcome = run(service.address, closed, seconds=seconds, connect=service.transport.connect)
+    warmup = min(_WARMUP_SECONDS, seconds / 2)
+    outcome = run(service.address, closed, seconds=seconds, warmup=warmup, connect=service.transport.connect)
     items = {stream.name: stream.items for stream in closed}
     done = sum(items[name] * sum(map(len, seen.latencies.values())) for name, seen in outcome.seen.items())
     if not done:
@@ -66,14 +70,14 @@ def take(service: Service, streams: Sequence[Stream], seconds: float, origin: fl
         )
         for stream in streams
     ]
-    floor = signature_us(service.cores)
+    floor, sync = signature_us(service.cores), sync_ms(service.data_dir)
     before = service.counters()
     at = time.perf_counter() - origin
     with Watch(service) as watch:
         outcome = run(service.address, moved, seconds=seconds, warmup=warmup, connect=service.transport.connect)
     gained = {name: value - before.get(name, 0.0) for name, value in service.counters().items()}
     kept = {name: value for name, value in gained.items() if value}
-    return Round(moved, service.cores, warmup, outcome, watch.usage, floor, at, kept)
+    return Round(moved, service.cores, warmup, outcome, watch.usage, floor, sync, at, kept)
 
 
 def _told(outcome: Outcome) -> str:

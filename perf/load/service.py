@@ -113,6 +113,13 @@ class Service:
         answer.raise_for_status()
         return answer.json()
 
+    def payload(self, request: Request) -> int:
+        """Bytes of the bodies of a request and of its answer."""
+        path = request.path.removeprefix(self.client.base_url.path)
+        answer = self.client.post(path, content=request.content, headers={"content-type": "application/json"})
+        answer.raise_for_status()
+        return len(request.content) + len(answer.content)
+
     def keys(self, tenant: Tenant, use: str, suite: str, count: int) -> list[str]:
         """Kids, with their version, of so many new keys."""
         fields = {"tenant": tenant.name, "purpose": "load", "use": use, "suite": suite}

@@ -33,19 +33,25 @@ Done = Callable[[About, int, bytes], None]
 
 
 class Request:
-    """A request as frames, ready but for the stream's number."""
+    """A request as frames, ready but for the stream's number.
 
-    __slots__ = ("body", "frames", "name")
+    :ivar path: that it goes to, ``content``: its body, of which ``body`` is the length.
+    """
+
+    __slots__ = ("body", "content", "frames", "name", "path")
 
     def __init__(self, name: str, headers: Iterable[tuple[str, str]], body: bytes) -> None:
+        headers = list(headers)
         encoder = Encoder()
         encoder.header_table_size = 0
-        block = encoder.encode(list(headers), huffman=True)
+        block = encoder.encode(headers, huffman=True)
         frames = [(_HEADERS, _END_HEADERS if body else _END_HEADERS | _END_STREAM, block)]
         for at in range(0, len(body), _FRAME_MOST):
             piece = body[at : at + _FRAME_MOST]
             frames.append((_DATA, _END_STREAM if at + len(piece) == len(body) else 0, piece))
         self.name = name
+        self.path = dict(headers)[":path"]
+        self.content = body
         self.body = len(body)
         self.frames = [
             (struct.pack(">I", len(content))[1:] + bytes((kind, flags)), content) for kind, flags, content in frames

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import shlex
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -63,6 +63,35 @@ def record_options(command: Callable[..., Any]) -> Callable[..., Any]:
     return command
 
 
+def records_options(command: Callable[..., Any]) -> Callable[..., Any]:
+    """The same where a run leaves several records."""
+    for option in (
+        click.option("--role", type=click.Choice(["result", "baseline"]), default="result", show_default=True),
+        click.option(
+            "--results",
+            type=click.Path(path_type=Path),
+            default=record.RESULTS,
+            help="Folder for the records; by default perf/results.",
+        ),
+    ):
+        command = option(command)
+    return command
+
+
+def turn_options(command: Callable[..., Any]) -> Callable[..., Any]:
+    """Options for loads that are measured in turns, each at a share of what it reaches."""
+    for option in (
+        click.option("--duration", default=5.0, show_default=True, help="Seconds that each is measured."),
+        click.option("--rounds", default=10, show_default=True, help="Into how many these are cut."),
+        click.option("--share", default=0.7, show_default=True, help="Of what a closed loop reaches."),
+        click.option("--connections", "-c", default=8, show_default=True, help="Of the closed loop, and of the open."),
+        click.option("--depth", "-m", default=8, show_default=True, help="Requests under way on each in the closed."),
+        click.option("--calibration", default=1.0, show_default=True, help="Seconds of each closed loop."),
+    ):
+        command = option(command)
+    return command
+
+
 def setup(server: str, audit: str, workers: int, extra: tuple[str, ...], transport: str, profile: str) -> Setup:
     """Also binds this process, the generator, to the cores that are left.
 
@@ -94,6 +123,13 @@ def keep(made: record.Record, out: Path | None) -> None:
     path = out or record.RESULTS / record.file_name(made)
     record.save(made, path)
     click.echo(f"written: {os.path.relpath(path)}", err=True)
+
+
+def keep_all(made: Sequence[record.Record], folder: Path) -> None:
+    """Write records, and say where."""
+    for one in made:
+        record.save(one, folder / record.file_name(one))
+    click.echo(f"written: {len(made)} records in {os.path.relpath(folder)}", err=True)
 
 
 def command_line() -> str:
