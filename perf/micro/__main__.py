@@ -23,7 +23,7 @@ from perf.record import RESULTS, ROOT, begin
 SHORT = (1, 70.0)
 FULL = (6, 150.0)
 """Processes, and seconds of each."""
-PATIENCE = 1.3
+PATIENCE = 1.2
 """On a busy machine a process takes so many times as long, and then leaves out what it has not come to."""
 
 
