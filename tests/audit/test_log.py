@@ -205,7 +205,7 @@ def test_a_journal_file_that_cannot_be_begun_leaves_the_log_whole(
     trail = place.open(store)
     with monkeypatch.context() as failing:
         failing.setattr(journal, "SEGMENT_BYTES", 0)
-        failing.setattr(journal, "sync_folder", _fail)
+        failing.setattr(journal, "sync_path", _fail)
         trail.append(records(0, 3)).result()
         until(lambda: trail.log.size == 3)
         trail.append(records(3, 3)).result()

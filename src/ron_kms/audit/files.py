@@ -5,6 +5,8 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
+from ron_kms.disk import sync_path
+
 _CREATE = os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC | os.O_NOFOLLOW
 
 
@@ -26,7 +28,7 @@ def put(folder: Path, name: str, data: bytes) -> None:
     finally:
         os.close(fd)
     fresh.replace(target)
-    sync_folder(target.parent)
+    sync_path(target.parent)
 
 
 def make_folder(folder: Path) -> None:
@@ -34,13 +36,4 @@ def make_folder(folder: Path) -> None:
     if not folder.is_dir():
         make_folder(folder.parent)
         folder.mkdir(mode=0o700, exist_ok=True)
-        sync_folder(folder.parent)
-
-
-def sync_folder(folder: Path) -> None:
-    """Have the names in a folder on the disk."""
-    fd = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-    try:
-        os.fsync(fd)
-    finally:
-        os.close(fd)
+        sync_path(folder.parent)

@@ -16,11 +16,12 @@ import shutil
 from pathlib import Path
 from typing import Literal
 
-from ron_kms.audit.files import make_folder, put, sync_folder
+from ron_kms.audit.files import make_folder, put
 from ron_kms.audit.journal import FOLDER as JOURNAL
 from ron_kms.audit.reading import read_bundle
 from ron_kms.audit.source import CHECKPOINT, Folder, read_note, tiles_of
 from ron_kms.audit.tiles import path
+from ron_kms.disk import sync_path
 
 _LOCK = "lock"
 
@@ -104,4 +105,4 @@ class LogFolder:
 
 def sync_parent(folder: LogFolder) -> None:
     """Have the folder's own name on the disk."""
-    sync_folder(folder.path.parent)
+    sync_path(folder.path.parent)

@@ -24,8 +24,8 @@ from typing import NamedTuple
 
 from blake3 import blake3
 
-from ron_kms.audit.files import sync_folder
 from ron_kms.audit.tiles import decode_bundle, encode_bundle
+from ron_kms.disk import sync_path
 from ron_kms.errors import Malformed
 
 FOLDER = "journal"
@@ -232,7 +232,7 @@ class Journal:
                 view = view[os.write(fd, view) :]
             os.fsync(fd)
             fresh.replace(path)
-            sync_folder(self._folder)
+            sync_path(self._folder)
         except BaseException:
             os.close(fd)
             raise
@@ -263,7 +263,7 @@ class Journal:
         fd = os.open(path, _CREATE, 0o600)
         try:
             _make_room(fd)
-            sync_folder(self._folder)
+            sync_path(self._folder)
         except BaseException:
             os.close(fd)
             # The file before goes on; behind an empty one its next records would look like a changed journal.

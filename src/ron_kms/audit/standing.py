@@ -15,11 +15,11 @@ from typing import NamedTuple
 
 from ron_kms.audit import offline
 from ron_kms.audit.checkpoint import verify
-from ron_kms.audit.files import sync_folder
 from ron_kms.audit.folder import LogFolder
 from ron_kms.audit.keys import keys_of
 from ron_kms.audit.recovery import Ahead, Damaged, Head, read_checkpoint, recover, root_at, unknown
 from ron_kms.audit.registry import Node
+from ron_kms.disk import sync_path
 from ron_kms.errors import ConfigurationError, Malformed, Restored
 from ron_kms.store import audit as registered
 from ron_kms.store import outbox
@@ -86,7 +86,7 @@ class Standing:
         for folder in self._unknown():
             aside = folder.path.with_name(f"{folder.path.name}.unknown-{secrets.token_hex(4)}")
             folder.path.rename(aside)
-            sync_folder(self._node.folder)
+            sync_path(self._node.folder)
             taken.append(aside.name)
         return taken
 

@@ -11,6 +11,7 @@ from pathlib import Path
 
 import click
 
+from ron_kms.disk import sync_path
 from ron_kms.errors import BadRequest, ConfigurationError
 
 _MOST = 8192
@@ -63,19 +64,11 @@ def replace(file: Path, token: str) -> None:
     fresh = file.with_name(f".{file.name}.{secrets.token_hex(8)}")
     try:
         give(token, fresh)
-        _sync(fresh)
+        sync_path(fresh)
         fresh.replace(file)
-        _sync(file.parent)
+        sync_path(file.parent)
     finally:
         fresh.unlink(missing_ok=True)
-
-
-def _sync(path: Path) -> None:
-    fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
-    try:
-        os.fsync(fd)
-    finally:
-        os.close(fd)
 
 
 def expiry(text: str, now: datetime) -> datetime | None:

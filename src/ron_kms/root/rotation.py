@@ -11,9 +11,10 @@ import glob
 import os
 from pathlib import Path
 
+from ron_kms.disk import sync_path
 from ron_kms.errors import ConfigurationError, RootKeyError
 from ron_kms.root.handle import RootKey
-from ron_kms.root.seal import Seal, sync_folder
+from ron_kms.root.seal import Seal
 
 
 def settle(place: Seal, root_id: str) -> Path | None:
@@ -36,7 +37,7 @@ def settle(place: Seal, root_id: str) -> Path | None:
         if aside is not None and not aside.exists():
             os.link(target, aside)
         waiting.path.replace(target)
-        sync_folder(target.parent)
+        sync_path(target.parent)
     except OSError as error:
         raise RootKeyError(f"the {waiting} cannot be moved to its place: {error.strerror}") from None
     return aside

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import ClassVar, Self, TypeVar
 
 from ron_kms._core import CoreError, SecretKey
+from ron_kms.disk import sync_path
 from ron_kms.errors import RootKeyError
 from ron_kms.root.handle import RootKey
 
@@ -93,7 +94,7 @@ class Seal(ABC):
                 os.link(fresh, self.path)
             finally:
                 fresh.unlink(missing_ok=True)
-            sync_folder(folder)
+            sync_path(folder)
         except FileExistsError:
             key.release()
             other = self.load()
@@ -147,12 +148,3 @@ class Seal(ABC):
         return RootKeyError(
             f"the {self} {what}", hint=hint or "Put the root key file back from its backup, or name the right one."
         )
-
-
-def sync_folder(folder: Path) -> None:
-    """What was made, linked or renamed in it outlives a crash."""
-    fd = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-    try:
-        os.fsync(fd)
-    finally:
-        os.close(fd)

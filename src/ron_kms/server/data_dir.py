@@ -10,6 +10,7 @@ import stat
 from pathlib import Path
 from typing import Any, Self
 
+from ron_kms.disk import sync_path
 from ron_kms.errors import ConfigurationError
 
 TOKEN = "admin.token"  # noqa: S105 - a file's name
@@ -66,13 +67,13 @@ class DataDirectory:
             os.link(fresh, target)
         finally:
             fresh.unlink()
-        self._sync()
+        sync_path(self.path)
         return target
 
     def replace(self, name: str, text: str) -> None:
         """Write a file in the place of the one that may be there, on disk when this returns; a crash leaves either."""
         self._write(name, text).replace(self.path / name)
-        self._sync()
+        sync_path(self.path)
 
     def read(self, name: str, most: int) -> bytes | None:
         """Up to ``most`` bytes of a file, None where it is not there."""
@@ -104,13 +105,6 @@ class DataDirectory:
             file.flush()
             os.fsync(fd)
         return fresh
-
-    def _sync(self) -> None:
-        fd = os.open(self.path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-        try:
-            os.fsync(fd)
-        finally:
-            os.close(fd)
 
     def __enter__(self) -> Self:
         return self

@@ -17,6 +17,7 @@ import msgspec
 from blake3 import blake3
 from sqlalchemy import func, select
 
+from ron_kms.disk import sync_path
 from ron_kms.errors import ConfigurationError, KmsError, StoreCorrupt
 from ron_kms.store.root import root_id, root_row
 from ron_kms.store.schema import CHANGES
@@ -80,7 +81,7 @@ def back_up(url: str, folder: Path, beside: Beside | None = None) -> Manifest:
             fresh.rename(target)
         finally:
             shutil.rmtree(fresh, ignore_errors=True)
-        _sync(target.parent)
+        sync_path(target.parent)
     except FileExistsError:
         raise _taken(target) from None
     except OSError as error:
@@ -139,7 +140,7 @@ def _fill(path: Path, fresh: Path, beside: Beside | None) -> Manifest:
         file.write(msgspec.json.format(msgspec.json.encode(manifest), indent=2) + b"\n")
         file.flush()
         os.fsync(file.fileno())
-    _sync(fresh)
+    sync_path(fresh)
     return manifest
 
 
@@ -147,7 +148,7 @@ def _describe_all(fresh: Path) -> tuple[File, ...]:
     """All that there is, the store first, on the disk by then."""
     found = sorted(fresh.rglob("*"), key=lambda path: (path.name != COPY or path.parent != fresh, path))
     for path in found:
-        _sync(path)
+        sync_path(path)
     return tuple(_describe(path, fresh) for path in found if path.is_file())
 
 
@@ -157,14 +158,6 @@ def _describe(path: Path, folder: Path) -> File:
     if size:  # nothing cannot be mapped
         digest.update_mmap(path)
     return File(path.relative_to(folder).as_posix(), size, digest.hexdigest())
-
-
-def _sync(path: Path) -> None:
-    fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
-    try:
-        os.fsync(fd)
-    finally:
-        os.close(fd)
 
 
 def _taken(target: Path) -> KmsError:
