@@ -10,10 +10,11 @@ import asyncio
 import contextlib
 import logging
 import sys
-import traceback
 from typing import Any
 
 import structlog
+
+from ron_kms.trace import trace
 
 
 class _Others(logging.Handler):
@@ -105,16 +106,3 @@ class _Factory:
 def _name_logger(logger: Any, _method: str, event: Any) -> Any:
     event.update(logger.fields)
     return event
-
-
-def trace(error: BaseException | None = None) -> list[str]:
-    """The type of an exception and of those behind it, with their places in the code, without their messages."""
-    current = error or sys.exc_info()[1]
-    lines: list[str] = []
-    while current is not None and len(lines) < 100:
-        lines.append(f"{type(current).__module__}.{type(current).__qualname__}")
-        lines += [f"{f.filename}:{f.lineno} {f.name}" for f in traceback.extract_tb(current.__traceback__)]
-        if isinstance(current, BaseExceptionGroup):
-            lines += trace(current.exceptions[0])
-        current = current.__cause__ or current.__context__
-    return lines

@@ -16,6 +16,7 @@ from ron_kms.server.open_files import bound_open_files
 from ron_kms.server.readiness import ConfigState
 from ron_kms.server.serving import check_server
 from ron_kms.server.slot import Slot
+from ron_kms.trace import trace
 
 log = structlog.get_logger("ron_kms.supervisor")
 
@@ -51,7 +52,7 @@ class Reloader:
             except KmsError as error:
                 self._refused(error.message)
             except Exception as error:  # noqa: BLE001 - the service goes on as it was
-                log.error("a reload failed", trace=logs.trace(error))
+                log.error("a reload failed", trace=trace(error))
                 self._refused("an unexpected error")
 
     def _refused(self, cause: str) -> None:

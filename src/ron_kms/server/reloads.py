@@ -11,7 +11,7 @@ import structlog
 from ron_kms.config import DEFINITIONS, Settings
 from ron_kms.errors import KmsError
 from ron_kms.server import control
-from ron_kms.server.logs import trace
+from ron_kms.trace import trace
 
 Apply = Callable[[], None]
 """Puts what was prepared in force; on the event loop, at once, and it does not fail."""

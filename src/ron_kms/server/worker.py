@@ -54,6 +54,7 @@ from ron_kms.store import changes
 from ron_kms.store.bootstrap import attach
 from ron_kms.store.database import Connection
 from ron_kms.store.policies import rolled_back
+from ron_kms.trace import trace
 
 _PR_SET_PDEATHSIG = 1
 _STORE_SECONDS = 1.0
@@ -155,7 +156,7 @@ class _Worker:
             self._tell(control.Failed(error.message, error.hint))
             return 1
         except Exception as error:  # noqa: BLE001 - the supervisor tells it
-            log.error("a worker could not start", trace=logs.trace(error))
+            log.error("a worker could not start", trace=trace(error))
             self._tell(control.Failed("a worker could not start; the log has the cause"))
             return 1
         try:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import time
-import traceback
 from collections import Counter
 from datetime import UTC, datetime
 from typing import Any
@@ -12,6 +11,7 @@ import msgspec
 import structlog
 
 from ron_kms.errors import CallerError, Internal, KmsError, ServiceError, Unauthenticated
+from ron_kms.trace import trace
 
 log = structlog.get_logger("ron_kms.api")
 
@@ -73,7 +73,7 @@ class Reporter:
         if isinstance(error, ServiceError) and error.code:
             self._log(error.code, op, request_id, message=error.message)
             return error
-        self._log(Internal.code, op, request_id, trace=_trace(error))
+        self._log(Internal.code, op, request_id, trace=trace(error))
         return Internal("something failed inside the service")
 
     def _log(self, code: str, op: str, request_id: str, **details: Any) -> None:
@@ -86,18 +86,3 @@ class Reporter:
         log.error(
             "a request failed", code=code, op=op, request_id=request_id, untold=self._untold.pop(about, 0), **details
         )
-
-
-def _trace(error: BaseException) -> list[str]:
-    """Types and places of an exception and of those behind it, outermost first, without their messages."""
-    lines: list[str] = []
-    seen: set[int] = set()
-    current: BaseException | None = error
-    while current is not None and id(current) not in seen:
-        seen.add(id(current))
-        lines.append(f"{type(current).__module__}.{type(current).__qualname__}")
-        lines += [
-            f"{frame.filename}:{frame.lineno} {frame.name}" for frame in traceback.extract_tb(current.__traceback__)
-        ]
-        current = current.__cause__ or current.__context__
-    return lines

@@ -20,8 +20,8 @@ from ron_kms.errors import ConfigurationError
 from ron_kms.server.granian.sockets import Sweeper
 from ron_kms.server.guards.limits import Limits
 from ron_kms.server.guards.serve import BACKLOG, App
-from ron_kms.server.logs import trace
 from ron_kms.server.tls import Files, files_of, make_context
+from ron_kms.trace import trace
 
 # Neither says its types, or not as they are.
 _native: Any = _granian

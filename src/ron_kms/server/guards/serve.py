@@ -19,8 +19,8 @@ from hypercorn.logging import Logger
 from ron_kms.config import Settings
 from ron_kms.server.guards.connection import GuardedConnection
 from ron_kms.server.guards.limits import Limits, Load
-from ron_kms.server.logs import trace
 from ron_kms.server.tls import make_context
+from ron_kms.trace import trace
 
 App = Callable[
     [MutableMapping[str, Any], Callable[[], Awaitable[Any]], Callable[[Any], Awaitable[None]]], Awaitable[None]
