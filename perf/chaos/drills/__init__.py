@@ -6,11 +6,23 @@ from collections.abc import Mapping
 from types import MappingProxyType
 
 from perf.chaos.drill import Drill
-from perf.chaos.drills import bombs, full_disk, kill, slow_disk, slow_loris, stopped, store_gone
-
-DRILLS: Mapping[str, Drill] = MappingProxyType(
-    {one.DRILL.name: one.DRILL for one in (slow_loris, bombs, kill, stopped, full_disk, slow_disk, store_gone)}
+from perf.chaos.drills import (
+    bombs,
+    burst,
+    clock,
+    full_disk,
+    kill,
+    memory,
+    rotate_flood,
+    slow_disk,
+    slow_loris,
+    stopped,
+    store_gone,
 )
+
+_FILES = (slow_loris, bombs, burst, rotate_flood, memory, kill, stopped, full_disk, slow_disk, store_gone, clock)
+
+DRILLS: Mapping[str, Drill] = MappingProxyType({one.DRILL.name: one.DRILL for one in _FILES})
 
 NOT_YET: Mapping[str, str] = MappingProxyType(
     {

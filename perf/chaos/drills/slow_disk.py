@@ -2,20 +2,15 @@
 
 from __future__ import annotations
 
-import shutil
-import subprocess
-import tempfile
 import time
-from pathlib import Path
 
 from perf.chaos.clients import Load, Probe, answered, failed, p99, steady
-from perf.chaos.drill import Drill, NotHere, Trial
+from perf.chaos.drill import Drill, Trial
+from perf.chaos.preloaded import preloaded
 from perf.load.generator import Seen, Stream
 from perf.load.scenarios import sign_requests
 from perf.load.seen import percentile
-from perf.load.service import Place
 
-SOURCE = Path(__file__).parents[1] / "slow_sync.c"
 DELAY = 0.02
 STALL = 2.0
 SLACK = 0.05
@@ -23,75 +18,46 @@ SLACK = 0.05
 UNDER_WAY = 64
 
 
-class SlowSync:
-    """A library that delays syncs, and its switch."""
-
-    def __init__(self, folder: Path) -> None:
-        """:raises NotHere: it cannot be compiled."""
-        compiler = shutil.which("cc")
-        if compiler is None:
-            raise NotHere("there is no C compiler (cc)")
-        self._library, self._switch = folder / "slow_sync.so", folder / "delay"
-        command = [compiler, "-shared", "-fPIC", "-O2", "-o", str(self._library), str(SOURCE), "-ldl"]
-        done = subprocess.run(command, capture_output=True, text=True, check=False)
-        if done.returncode:
-            raise NotHere(f"{SOURCE.name} does not compile: {done.stderr}")
-        self.set(0.0)
-
-    @property
-    def place(self) -> Place:
-        return Place(("env", f"LD_PRELOAD={self._library}", f"RON_KMS_CHAOS_SYNC={self._switch}"))
-
-    def set(self, seconds: float) -> None:
-        fresh = self._switch.with_suffix(".new")
-        fresh.write_text(str(int(seconds * 1e6)))
-        fresh.replace(self._switch)
-
-
 def _run(trial: Trial) -> None:
     part = max(trial.seconds / 4, 0.5)
-    with tempfile.TemporaryDirectory(prefix="ron-kms-chaos-") as folder:
-        disk = SlowSync(Path(folder))
-        with trial.serving(1, disk.place) as service:
-            probe = Probe(service)
-            paced = steady(service)
-            requests = sign_requests(service, service.tenant("b"), "ed25519")
-            closed = [Stream("closed", requests, None, 8, UNDER_WAY // 8)]
+    with preloaded("slow_sync") as disk, trial.serving(1, disk.place) as service:
+        probe = Probe(service)
+        paced = steady(service)
+        requests = sign_requests(service, service.tenant("b"), "ed25519")
+        closed = [Stream("closed", requests, None, 8, UNDER_WAY // 8)]
 
-            def measured(streams: list[Stream]) -> dict[str, Seen]:
-                with Load(service.address, streams) as load:
-                    time.sleep(part)
-                    return load.end().seen
+        def measured(streams: list[Stream]) -> dict[str, Seen]:
+            with Load(service.address, streams) as load:
+                time.sleep(part)
+                return load.end().seen
 
-            before, fast = measured(paced), measured(closed)["closed"]
-            disk.set(DELAY)
-            after, slow = measured(paced), measured(closed)["closed"]
+        before, fast = measured(paced), measured(closed)["closed"]
+        disk.set(DELAY)
+        after, slow = measured(paced), measured(closed)["closed"]
+        disk.set(0.0)
+        with Load(service.address, paced) as load:
+            time.sleep(0.3)
+            disk.set(STALL)
+            time.sleep(0.2)
             disk.set(0.0)
-            with Load(service.address, paced) as load:
-                time.sleep(0.3)
-                disk.set(STALL)
-                time.sleep(0.2)
-                disk.set(0.0)
-                looks = []
-                while load.now < 2 * STALL:
-                    looks.append(bool(probe.ready()["ready"]))
-                    time.sleep(STALL / 20)
-                stalled = load.end().seen
-            _judge(trial, before, after)
-            rate, most = fast.answered / part, UNDER_WAY / (2 * DELAY)
-            got, least = slow.answered / part, min(rate, most) / 2
-            trial.measure("rate", "sign, each sync 20 ms longer", got)
-            trial.check(
-                "batches", got > least, f"{got:,.0f} a second of {rate:,.0f}; one a sync would be {1 / DELAY:.0f}"
-            )
-            trial.check("stall", p99(stalled["verify"]) < STALL * 500, f"verify: {answered(stalled['verify'])}")
-            trial.check(
-                "stall", max(_all(stalled["sign"])) < STALL * 3, f"sign: longest {max(_all(stalled['sign'])):.1f} s"
-            )
-            everyone = (*before.values(), *after.values(), *stalled.values(), fast, slow)
-            bad = sum(failed(one, 429) for one in everyone)
-            trial.check("errors", not bad and not probe.restarts(), f"{bad} errors, {probe.restarts()} restarts")
-            trial.check("ready", all(looks), f"{len(looks)} looks, from before a sync of {STALL:.0f} s until after it")
+            looks = []
+            while load.now < 2 * STALL:
+                looks.append(bool(probe.ready()["ready"]))
+                time.sleep(STALL / 20)
+            stalled = load.end().seen
+        _judge(trial, before, after)
+        rate, most = fast.answered / part, UNDER_WAY / (2 * DELAY)
+        got, least = slow.answered / part, min(rate, most) / 2
+        trial.measure("rate", "sign, each sync 20 ms longer", got)
+        trial.check("batches", got > least, f"{got:,.0f} a second of {rate:,.0f}; one a sync would be {1 / DELAY:.0f}")
+        trial.check("stall", p99(stalled["verify"]) < STALL * 500, f"verify: {answered(stalled['verify'])}")
+        trial.check(
+            "stall", max(_all(stalled["sign"])) < STALL * 3, f"sign: longest {max(_all(stalled['sign'])):.1f} s"
+        )
+        everyone = (*before.values(), *after.values(), *stalled.values(), fast, slow)
+        bad = sum(failed(one, 429) for one in everyone)
+        trial.check("errors", not bad and not probe.restarts(), f"{bad} errors, {probe.restarts()} restarts")
+        trial.check("ready", all(looks), f"{len(looks)} looks, from before a sync of {STALL:.0f} s until after it")
 
 
 def _judge(trial: Trial, before: dict[str, Seen], after: dict[str, Seen]) -> None:
