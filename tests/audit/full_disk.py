@@ -8,7 +8,8 @@ import sys
 from pathlib import Path
 
 from ron_kms.errors import StoreUnavailable
-from tests.audit.place import Place, records, until
+from tests.audit.place import Place, records
+from tests.waiting import until
 
 _CLONE_NEWNS = 0x00020000
 _MS_RDONLY, _MS_REMOUNT, _MS_REC, _MS_PRIVATE = 1, 32, 16384, 1 << 18
@@ -41,7 +42,7 @@ def main(folder: Path) -> None:
     assert trail.log.fault
     # It does not grow back by itself: what has filled the disk is the log.
     assert mount(b"tmpfs", place.audit, _MS_REMOUNT, b"size=8m")
-    until(lambda: not trail.log.fault)
+    assert until(lambda: not trail.log.fault)
     trail.append(records(done, 100)).result()
     assert trail.close()
     trail = place.open(store)

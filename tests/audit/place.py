@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import os
-import time
-from collections.abc import Callable
 from pathlib import Path
 
 from ron_kms.audit.folder import LogFolder
@@ -89,14 +87,6 @@ def records(first: int, count: int) -> list[bytes]:
 def crash(trail: Trail) -> None:
     """Leave everything as a killed process leaves it: what it has not done is not done, and its lock is gone."""
     trail.log.folder.unlock()
-
-
-def until(condition: Callable[[], bool], seconds: float = 30.0) -> None:
-    """Wait for it."""
-    deadline = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < deadline, "it did not come to pass"
-        time.sleep(0.002)
 
 
 def tree(folder: Path) -> dict[str, bytes]:

@@ -14,7 +14,8 @@ import pytest
 from ron_kms.audit import files, journal
 from ron_kms.errors import StoreUnavailable
 from ron_kms.store.bootstrap import Store
-from tests.audit.place import QUICK, Place, record, records, until
+from tests.audit.place import QUICK, Place, record, records
+from tests.waiting import until
 
 REPOSITORY = Path(__file__).parents[2]
 
@@ -79,11 +80,11 @@ def test_the_log_refuses_and_recovers_by_itself(
         assert trail.log.fault
         assert trail.trail(records(20, 10))
     disk.failing = {}
-    until(lambda: not trail.log.fault)
+    assert until(lambda: not trail.log.fault)
     trail.require()
     if failing.keys() == {"fdatasync"}:  # it recovers at once
         assert trail.trail(records(20, 10))
-    until(lambda: trail.log.size == 30)
+    assert until(lambda: trail.log.size == 30)
     trail.append(records(30, 10)).result()
     assert trail.close()
     trail = place.open(store)
@@ -102,7 +103,7 @@ def test_a_record_of_a_change_that_could_not_be_appended_is_appended_later(
     with pytest.raises(StoreUnavailable):
         trail.deliver(waiting).result()
     disk.failing = {}
-    until(lambda: trail.log.size == 1)
+    assert until(lambda: trail.log.size == 1)
     assert trail.close()
     assert place.log().records(0, 1) == [record(1)]
 
@@ -120,8 +121,8 @@ def test_the_tree_falls_behind_and_catches_up(place: Place, store: Store, monkey
 
         broken.setattr(files, "os", System())
         trail.append(records(0, 600)).result()
-        until(lambda: not trail.log.recent)
-    until(lambda: trail.log.recent)
+        assert until(lambda: not trail.log.recent)
+    assert until(lambda: trail.log.recent)
     assert trail.close()
     trail = place.open(store)
     assert trail.log.size == 600

@@ -14,8 +14,9 @@ from pathlib import Path
 from ron_kms.audit.record import Record, decode
 from ron_kms.store import outbox
 from ron_kms.store.keys import list_keys
-from tests.audit.place import SLOW, Place, until
+from tests.audit.place import SLOW, Place
 from tests.counts import count
+from tests.waiting import until
 
 REPOSITORY = Path(__file__).parents[2]
 TORN = re.compile(r"had a torn end of \d+ bytes that no one was told of: cut$")
@@ -46,7 +47,7 @@ def kill_under_load(folder: Path, rounds: int) -> None:
                     return lines(answered) >= wanted
 
                 try:
-                    until(worked, 60)
+                    assert until(worked, 60)
                 finally:
                     os.kill(pid, signal.SIGKILL)
                 assert process.stdout.readline() == "gone\n"

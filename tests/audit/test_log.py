@@ -23,7 +23,8 @@ from ron_kms.store.audit import AuditLog
 from ron_kms.store.bootstrap import Store
 from ron_kms.store.database import Connection
 from ron_kms.store.rows import Rows
-from tests.audit.place import QUICK, SLOW, Place, crash, record, records, until
+from tests.audit.place import QUICK, SLOW, Place, crash, record, records
+from tests.waiting import until
 
 
 def kept(place: Place, size: int, slot: str = "0") -> list[bytes]:
@@ -72,7 +73,7 @@ def test_records_that_trail_are_there_soon(place: Place, store: Store) -> None:
     trail = place.open(store)
     for number in range(50):
         assert trail.trail((record(number),))
-    until(lambda: trail.log.size == 50)
+    assert until(lambda: trail.log.size == 50)
     trail.close()
     assert kept(place, 50) == records(0, 50)
 
@@ -160,7 +161,7 @@ def test_journal_files_go_once_their_records_are_in_bundles(place: Place, store:
     trail = place.open(store, pace=QUICK)
     for at in range(0, 9000, 300):
         trail.append(records(at, 300)).result()
-    until(lambda: trail.log.recent and len(list(place.log().journal.iterdir())) <= 2)
+    assert until(lambda: trail.log.recent and len(list(place.log().journal.iterdir())) <= 2)
     trail.close()
     assert kept(place, 9000) == records(0, 9000)
     assert not (place.log().path / "tile/0/000.p").exists()
@@ -207,9 +208,9 @@ def test_a_journal_file_that_cannot_be_begun_leaves_the_log_whole(
         failing.setattr(journal, "SEGMENT_BYTES", 0)
         failing.setattr(journal, "sync_path", _fail)
         trail.append(records(0, 3)).result()
-        until(lambda: trail.log.size == 3)
+        assert until(lambda: trail.log.size == 3)
         trail.append(records(3, 3)).result()
-        until(lambda: trail.log.size == 6)
+        assert until(lambda: trail.log.size == 6)
     trail.append(records(6, 3)).result()
     crash(trail)
     again = place.open(store)

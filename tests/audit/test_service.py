@@ -15,7 +15,8 @@ import pytest
 from blake3 import blake3
 
 from tests.audit.test_cli import run
-from tests.server.service import Service, create, serving, until
+from tests.server.service import Service, create, serving
+from tests.waiting import until
 
 DIGESTS = [blake3(f"item {number}".encode()).digest() for number in range(40)]
 

@@ -15,7 +15,8 @@ from ron_kms.audit.standing import Standing
 from ron_kms.errors import ConfigurationError, Restored, StoreUnavailable
 from ron_kms.store.audit import AuditLog, load_head, load_logs, save_head
 from ron_kms.store.bootstrap import Store
-from tests.audit.place import SLOW, Place, records, until
+from tests.audit.place import SLOW, Place, records
+from tests.waiting import until
 
 
 def standing(place: Place, store: Store) -> Standing:
@@ -73,7 +74,7 @@ def test_the_head_of_an_older_store_need_not_be_at_a_checkpoint(place: Place, he
     store = place.store()
     trail = place.open(store, pace=SLOW._replace(head=0.01))
     trail.append(records(0, head)).result()
-    until(lambda: trail.log.head.size == head)
+    assert until(lambda: trail.log.head.size == head)
     known = store.database.read(lambda connection: load_head(connection, store.rows, trail.log.origin)).result()
     trail.append(records(head, more)).result()
     trail.close()

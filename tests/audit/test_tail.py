@@ -19,8 +19,9 @@ from ron_kms.audit.source import KEYS, Folder
 from ron_kms.audit.tail import read_tail
 from ron_kms.audit.verify import check_log
 from ron_kms.store.audit import load_logs
-from tests.audit.place import SLOW, Place, crash, records, until
+from tests.audit.place import SLOW, Place, crash, records
 from tests.audit.test_cli import run
+from tests.waiting import until
 
 SIZE, MORE = 600, 40
 
@@ -161,7 +162,7 @@ def test_a_log_that_is_being_written(tmp_path: Path) -> None:
             assert [str(finding) for finding in result.findings] == []
             assert result.verified is not None
             seen.add(result.verified.checkpoint.size)
-        until(lambda: len(seen) > 1)
+        assert until(lambda: len(seen) > 1)
         crash(trail)
         trail.close()
 

@@ -12,7 +12,8 @@ from ron_kms.audit.journal import encode_group, read_segments
 from ron_kms.errors import StoreUnavailable
 from ron_kms.store.audit import load_logs
 from ron_kms.store.bootstrap import Store
-from tests.audit.place import QUICK, SLOW, Place, crash, records, until
+from tests.audit.place import QUICK, SLOW, Place, crash, records
+from tests.waiting import until
 
 Harm = Callable[[Path], None]
 
@@ -106,13 +107,13 @@ def test_the_scrub_finds_what_a_start_does_not_look_at(
     trail = place.open(store, pace=QUICK)
     signed = place.told.checkpoints
     trail.append(records(600, 1)).result()
-    until(lambda: place.told.checkpoints > signed)  # the partial tiles are written anew with it
+    assert until(lambda: place.told.checkpoints > signed)  # the partial tiles are written anew with it
     kind(where)(place.log().path)
-    until(lambda: bool(trail.log.damage))
+    assert until(lambda: bool(trail.log.damage))
     with pytest.raises(StoreUnavailable):
         trail.append(records(0, 1)).result()
     trail.close()
-    until(
+    assert until(
         lambda: store.database.read(lambda connection: load_logs(connection, store.rows)).result()[0].damage is not None
     )
     place.told.damage.clear()
@@ -123,7 +124,7 @@ def test_an_untouched_log_is_scrubbed_in_peace(place: Place, store: Store) -> No
     trail = place.open(store, pace=QUICK)
     for at in range(0, 3000, 500):
         trail.append(records(at, 500)).result()
-        until(lambda: trail.log.scrubbed > 0)
+        assert until(lambda: trail.log.scrubbed > 0)
     assert not trail.log.damage
     assert trail.close()
 
@@ -135,7 +136,7 @@ def left_by_a_crash(place: Place, store: Store, *, head: bool) -> Path:
     for at in range(0, 30, 10):
         trail.append(records(at, 10)).result()
     if head:
-        until(lambda: trail.log.head.size == 30)
+        assert until(lambda: trail.log.head.size == 30)
     crash(trail)
     [path] = place.log().journal.iterdir()
     return path

@@ -15,8 +15,9 @@ from ron_kms.server.high_water import MARK, Keeper
 from ron_kms.store import changes
 from ron_kms.store.bootstrap import Store
 from tests.backup.command import done, refused, run
-from tests.server.service import create, serving, until
+from tests.server.service import create, serving
 from tests.store.sample import Place, add_key
+from tests.waiting import until
 
 
 class Folder:

@@ -24,7 +24,8 @@ from ron_kms.errors import BadRequest, ConfigurationError, KmsError, NotFound, U
 from tests.backup.command import done, refused
 from tests.capabilities.parts import ROOT, ROOT_ID, TOKEN_ID
 from tests.e2e.wire import narrowed
-from tests.server.service import Service, serving, until
+from tests.server.service import Service, serving
+from tests.waiting import until
 
 TOKEN = tokens.mint(ROOT_ID, ROOT, scopes=["kms:sign", "kms:verify"], tenant="acme", token_id=TOKEN_ID)
 

@@ -13,7 +13,8 @@ from typing import Any
 import pytest
 
 from tests.docs.pages import PAGES, ROOT, Block, blocks, name, needs_pages
-from tests.server.service import Service, serving, until
+from tests.server.service import Service, serving
+from tests.waiting import until
 
 pytestmark = [needs_pages, pytest.mark.skipif(shutil.which("curl") is None, reason="the examples use curl")]
 

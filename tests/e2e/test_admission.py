@@ -11,6 +11,7 @@ import pytest
 
 from tests.e2e.service import Service
 from tests.e2e.wire import JSON, Client, digest_of, narrowed
+from tests.waiting import until
 
 CAP = 4
 DIGEST = digest_of("a document")
@@ -30,10 +31,7 @@ def metric(service: Service, name: str) -> float:
 
 
 def until_in_flight(service: Service, count: int) -> None:
-    deadline = time.monotonic() + 20
-    while metric(service, 'kms_inflight{op="sign"}') != count:
-        assert time.monotonic() < deadline
-        time.sleep(0.02)
+    assert until(lambda: metric(service, 'kms_inflight{op="sign"}') == count)
 
 
 @contextlib.contextmanager

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import shutil
-import time
-from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -12,15 +10,9 @@ import pytest
 from tests.backup.command import done
 from tests.e2e.service import Service
 from tests.e2e.wire import Client, digest_of
+from tests.waiting import until
 
 DIGEST = digest_of("a document")
-
-
-def until(condition: Callable[[], bool], seconds: float = 20) -> None:
-    deadline = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < deadline, "it did not come to pass"
-        time.sleep(0.05)
 
 
 def metric(service: Service, name: str) -> float:
@@ -47,7 +39,7 @@ def test_a_log_that_is_lost_and_the_way_on(tmp_path: Path, lost: str) -> None:
         service.stop()
         shutil.move(data / lost, tmp_path / "away")
         service.start(ready=False)
-        until(lambda: missing(service) == {"audit_ready"})
+        assert until(lambda: missing(service) == {"audit_ready"})
         with Client(service.url, service.token) as client:
             for answer in (
                 client.post("sign", kid=kid, digest=DIGEST),

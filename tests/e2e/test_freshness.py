@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import re
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -19,15 +18,9 @@ from ron_kms.store.tokens import TokenRoot, insert_token_root, load_token_roots,
 from tests.e2e.service import Service
 from tests.e2e.wire import Client, digest_of
 from tests.freshness.parts import forge, set_state
+from tests.waiting import until
 
 DIGEST = digest_of("a document")
-
-
-def until(condition: Callable[[], bool], seconds: float = 10) -> None:
-    deadline = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < deadline
-        time.sleep(0.02)
 
 
 @pytest.fixture
@@ -49,29 +42,29 @@ def test_tokens_keys_and_a_forged_record(service: Service, store: Store) -> None
     store.database.write(lambda c: insert_token_root(c, store.rows, sealing, root)).result()
     token = mint(root.id, root.key, scopes=SCOPES)
     with service.client(token) as client, service.client() as administrator:
-        until(lambda: client.get("keys").status == 200)  # a new root of tokens counts
+        assert until(lambda: client.get("keys").status == 200)  # a new root of tokens counts
 
         first = store.database.read(lambda c: load_token_roots(c, store.rows, sealing)).result()[0].id
         assert administrator.get("keys").status == 200
         store.database.write(lambda c: retire_token_root(c, store.rows, first, datetime.now(UTC))).result()
-        until(lambda: administrator.get("keys").status == 401)  # a retired one does not
+        assert until(lambda: administrator.get("keys").status == 401)  # a retired one does not
         assert client.get("keys").status == 200
 
         kid = client.create()
         signed = client.post("sign", kid=kid, digest=DIGEST).good()
         set_state(store, Kid.parse(kid), "disabled")
-        until(lambda: client.post("sign", kid=kid, digest=DIGEST).status == 409)
+        assert until(lambda: client.post("sign", kid=kid, digest=DIGEST).status == 409)
         assert client.post("verify", digest=DIGEST, **signed).good()["ok"] is True
         set_state(store, Kid.parse(kid), "enabled")
-        until(lambda: client.post("sign", kid=kid, digest=DIGEST).status == 200)
+        assert until(lambda: client.post("sign", kid=kid, digest=DIGEST).status == 200)
 
         forge(store)
-        until(lambda: client.post("sign", kid=kid, digest=DIGEST).status == 503)
+        assert until(lambda: client.post("sign", kid=kid, digest=DIGEST).status == 503)
         answer = client.post("sign", kid=kid, digest=DIGEST)
         assert answer.code == "StoreUnavailable"
         assert "retry-after" in answer.headers
         assert client.post("verify", digest=DIGEST, **signed).good()["ok"] is True
         with Client(service.operator_url) as operator:
-            until(lambda: "store_intact" in operator.call("GET", "/readyz", token=None).data["missing"])
+            assert until(lambda: "store_intact" in operator.call("GET", "/readyz", token=None).data["missing"])
     assert re.search(r"row \d+ of table changes is missing", service.log.read_text())
     assert service.stop() == 0

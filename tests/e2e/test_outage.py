@@ -4,21 +4,14 @@ from __future__ import annotations
 
 import re
 import time
-from collections.abc import Callable
 from pathlib import Path
 
 from tests.e2e.service import Service
 from tests.e2e.wire import Client, digest_of
+from tests.waiting import until
 
 DIGEST = digest_of("a document")
 TTL_MS = 2500
-
-
-def until(condition: Callable[[], bool], seconds: float = 20) -> None:
-    deadline = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < deadline
-        time.sleep(0.02)
 
 
 def metric(operator: Client, name: str) -> float:
@@ -51,11 +44,11 @@ def test_verify_goes_on_without_the_store_for_as_long_as_configured(data_dir: Pa
             assert answer.headers.get("x-kms-cache-age") == (None if age is None else str(age))
             return age
 
-        until(lambda: (verify() or 0) > TTL_MS)  # used after its TTL, it is read anew
-        until(lambda: (verify() or TTL_MS) < TTL_MS)
+        assert until(lambda: (verify() or 0) > TTL_MS)  # used after its TTL, it is read anew
+        assert until(lambda: (verify() or TTL_MS) < TTL_MS)
 
         store.rename(elsewhere)
-        until(lambda: client.post("sign", kid=kid, digest=DIGEST).status == 503)
+        assert until(lambda: client.post("sign", kid=kid, digest=DIGEST).status == 503)
         ages = []
         while (age := verify()) != -1:
             assert age is not None
@@ -65,17 +58,17 @@ def test_verify_goes_on_without_the_store_for_as_long_as_configured(data_dir: Pa
         assert TTL_MS < ages[-1] <= 2 * TTL_MS + 500  # told a moment after it was taken from the cache
         assert client.post("sign", kid=kid, digest=DIGEST).code == "StoreUnavailable"
         assert client.get(f"keys/{kid.partition('#')[0]}").code == "StoreUnavailable"
-        until(lambda: metric(operator, "verify_cache_stale_max_ms") > 2 * TTL_MS)
+        assert until(lambda: metric(operator, "verify_cache_stale_max_ms") > 2 * TTL_MS)
         assert metric(operator, "cache_age_ms") > 2 * TTL_MS
         assert metric(operator, "verify_cache_stale_total") == 1
         assert metric(operator, "verify_cache_refresh_failed_total") >= 1
         assert "store_ready" in operator.call("GET", "/readyz", token=None).data["missing"]
 
         elsewhere.rename(store)
-        until(lambda: client.post("sign", kid=kid, digest=DIGEST).status == 200)
-        until(lambda: verify() != -1)
-        until(lambda: operator.call("GET", "/readyz", token=None).data["degraded"] == [])
-        until(lambda: metric(operator, "cache_age_ms") == 0)
+        assert until(lambda: client.post("sign", kid=kid, digest=DIGEST).status == 200)
+        assert until(lambda: verify() != -1)
+        assert until(lambda: operator.call("GET", "/readyz", token=None).data["degraded"] == [])
+        assert until(lambda: metric(operator, "cache_age_ms") == 0)
         path = f"/v1/kms/keys/{kid.partition('#')[0]}"
         assert client.call("GET", path, headers={"if-none-match": etag}).status == 304
         assert client.call("HEAD", path, headers={"if-none-match": f'"0", W/{etag}'}).status == 304

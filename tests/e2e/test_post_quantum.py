@@ -6,8 +6,6 @@ import json
 import os
 import subprocess
 import sys
-import time
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +14,7 @@ import pytest
 from tests.e2e.service import Service
 from tests.e2e.wire import Client, narrowed
 from tests.server.certificates import Authority
+from tests.waiting import until
 
 COMMAND = Path(sys.executable).with_name("ron-kms")
 DIGEST = "E5rDicao8w/G1ngXjluE8fLAw8FJge9WaaMSgbxfoeA="
@@ -34,15 +33,6 @@ def pq(service: Service, *arguments: str, succeeds: bool = True) -> str:
     )
     assert (done.returncode == 0) == succeeds, done.stdout + done.stderr
     return done.stdout if succeeds else done.stderr
-
-
-def until(condition: Callable[[], Any], seconds: float = 5.0) -> bool:
-    end = time.monotonic() + seconds
-    while time.monotonic() < end:
-        if condition():
-            return True
-        time.sleep(0.05)
-    return bool(condition())
 
 
 def readyz(service: Service) -> Any:

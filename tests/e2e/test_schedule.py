@@ -3,21 +3,13 @@
 from __future__ import annotations
 
 import re
-import time
-from collections.abc import Callable
 
 from ron_kms.model import Kid
 from ron_kms.store.bootstrap import open_store
 from tests.e2e.service import Service
 from tests.e2e.wire import Client, digest_of
 from tests.schedule.parts import make_due, numbers
-
-
-def until(condition: Callable[[], bool], seconds: float = 20) -> None:
-    deadline = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < deadline
-        time.sleep(0.05)
+from tests.waiting import until
 
 
 def test_a_due_rotation(service: Service, admin: Client) -> None:
@@ -25,13 +17,15 @@ def test_a_due_rotation(service: Service, admin: Client) -> None:
     store = open_store(f"sqlite:///{service.data_dir}/ron-kms.db", f"keyfile:{service.data_dir}/root.key")
     try:
         make_due(store, kid)
-        until(lambda: numbers(store, kid) == [1, 2])
+        assert until(lambda: numbers(store, kid) == [1, 2])
     finally:
         store.close()
     key = admin.get(f"keys/{kid.key}").good()
     assert [version["kid"] for version in key["versions"]] == [str(kid), str(kid.at(2))]
     assert key["next_rotation"] > key["versions"][1]["created"]
-    until(lambda: bool(admin.post("sign", kid=kid.key, digest=digest_of("a document")).good()["kid"] == str(kid.at(2))))
+    assert until(
+        lambda: bool(admin.post("sign", kid=kid.key, digest=digest_of("a document")).good()["kid"] == str(kid.at(2)))
+    )
     with Client(service.operator_url) as operator:
 
         def counted() -> bool:
@@ -39,5 +33,5 @@ def test_a_due_rotation(service: Service, admin: Client) -> None:
             counter = r'^kms_scheduled_total\{job="rotate",result="ok"\} [1-9]'
             return re.search(counter, metrics, re.MULTILINE) is not None
 
-        until(counted)
-    until(lambda: '"logger": "ron_kms.service.schedule"' in service.log.read_text())
+        assert until(counted)
+    assert until(lambda: '"logger": "ron_kms.service.schedule"' in service.log.read_text())

@@ -19,6 +19,7 @@ from ron_kms.store.bootstrap import Store
 from ron_kms.store.changes import Change
 from tests.freshness.parts import forge
 from tests.store.sample import Place
+from tests.waiting import until
 
 
 def record(store: Store, name: str, kind: str = "key") -> int:
@@ -30,13 +31,6 @@ def watcher(store: Store) -> Iterator[Watcher]:
     watcher = Watcher(store.database, store.rows)
     yield watcher
     watcher.close()
-
-
-def until(condition: object, seconds: float = 10) -> None:
-    deadline = time.monotonic() + seconds
-    while not condition():  # type: ignore[operator]
-        assert time.monotonic() < deadline
-        time.sleep(0.01)
 
 
 def test_changes_reach_those_who_asked_for_their_kind(store: Store) -> None:
@@ -73,7 +67,7 @@ def test_without_being_asked_it_looks_again_and_again(store: Store, watcher: Wat
     seen: list[Change] = []
     watcher.on("key", seen.extend)
     record(store, "a")
-    until(lambda: seen)
+    assert until(lambda: seen)
     assert watcher.fresh()
     watcher.require()
 
@@ -106,9 +100,9 @@ def test_while_a_change_cannot_be_applied_the_process_is_not_fresh(
     watcher.on("key", apply)
     failing.set()
     record(store, "a")
-    until(lambda: not watcher.fresh())
+    assert until(lambda: not watcher.fresh())
     failing.clear()
-    until(watcher.fresh)
+    assert until(watcher.fresh)
     watcher.close()
     assert applied == [Change(1, "key", "a")]
     assert "RuntimeError" in caplog.text
@@ -139,12 +133,12 @@ def test_a_file_that_was_moved_or_replaced_is_not_looked_at(place: Place, store:
     watcher = Watcher(store.database, store.rows, bound_ms=200)
     elsewhere = place.file.with_name("elsewhere.db")
     place.file.rename(elsewhere)
-    until(lambda: not watcher.fresh())
+    assert until(lambda: not watcher.fresh())
     place.file.write_bytes(elsewhere.read_bytes())
     watcher.look_soon().result(10)
     assert not watcher.fresh()
     elsewhere.rename(place.file)
-    until(watcher.fresh)
+    assert until(watcher.fresh)
     watcher.close()
 
 
@@ -152,4 +146,4 @@ def test_a_watcher_that_is_let_go_of_ends(store: Store) -> None:
     before = threading.active_count()
     gone = weakref.ref(Watcher(store.database, store.rows))
     gc.collect()
-    until(lambda: gone() is None and threading.active_count() == before)
+    assert until(lambda: gone() is None and threading.active_count() == before)

@@ -14,7 +14,8 @@ import httpx
 import psutil
 
 from ron_kms.capabilities.tokens import attenuate
-from tests.server.service import DIGEST, Service, create, until
+from tests.server.service import DIGEST, Service, create
+from tests.waiting import until
 
 MARK = "Gr1mblewort-7c41"
 """In whatever an attack sends; it may come back in no answer and no log line."""

@@ -6,7 +6,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import NamedTuple
@@ -21,6 +21,7 @@ from ron_kms.store.schema import LEASES
 from tests.freshness.parts import make, run, serve
 from tests.schedule.parts import make_due, numbers
 from tests.store.sample import Place
+from tests.waiting import until
 
 ROOT = Path(__file__).parents[2]
 KEYS = 12
@@ -59,7 +60,7 @@ def test_another_takes_over_and_nothing_is_done_twice(
     with member(place) as a, member(place) as b:
         for kid in kids:
             make_due(store, kid)
-        until(lambda: len(rotated(store, kids)) >= 2)
+        assert until(lambda: len(rotated(store, kids)) >= 2)
         holder = store.database.read(lambda c: store.rows.find(c, LEASES, LEASE)).result()
         assert holder is not None
         victim = next(member for member in (a, b) if member.holder == holder["holder"])
@@ -68,12 +69,12 @@ def test_another_takes_over_and_nothing_is_done_twice(
             victim.process.send_signal(signal.SIGCONT)  # it was stopped while it held SQLite's lock
             time.sleep(0.01)
             victim.process.send_signal(how)
-        until(lambda: len(rotated(store, kids)) == len(kids))
+        assert until(lambda: len(rotated(store, kids)) == len(kids))
         assert all(numbers(store, kid) == [1, 2] for kid in kids)
         if how is signal.SIGSTOP:
             victim.process.send_signal(signal.SIGCONT)
             make_due(store, kids[0])
-            until(lambda: numbers(store, kids[0]) == [1, 2, 3])
+            assert until(lambda: numbers(store, kids[0]) == [1, 2, 3])
             assert all(numbers(store, kid) == [1, 2] for kid in kids[1:])
 
 
@@ -87,10 +88,3 @@ def writable(store: Store) -> bool:
 
 def rotated(store: Store, kids: list[Kid]) -> list[Kid]:
     return [kid for kid in kids if len(numbers(store, kid)) > 1]
-
-
-def until(condition: Callable[[], bool], seconds: float = 20) -> None:
-    deadline = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < deadline
-        time.sleep(0.02)

@@ -215,12 +215,3 @@ class Client:
 
     def __exit__(self, *_: object) -> None:
         self.sock.close()
-
-
-def until(condition: Callable[[], bool], seconds: float = 5.0) -> bool:
-    end = time.monotonic() + seconds
-    while time.monotonic() < end:
-        if condition():
-            return True
-        time.sleep(0.01)
-    return condition()

@@ -8,8 +8,7 @@ import os
 import signal
 import subprocess
 import sys
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -17,17 +16,9 @@ import httpx
 import psutil
 
 from tests.counts import SERVER
+from tests.waiting import until
 
 DIGEST = "E5rDicao8w/G1ngXjluE8fLAw8FJge9WaaMSgbxfoeA="
-
-
-def until(condition: Callable[[], Any], seconds: float = 15.0) -> bool:
-    end = time.monotonic() + seconds
-    while time.monotonic() < end:
-        if condition():
-            return True
-        time.sleep(0.02)
-    return bool(condition())
 
 
 def gone(process: psutil.Process) -> bool:

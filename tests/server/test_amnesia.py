@@ -21,7 +21,8 @@ from ron_kms import config
 from ron_kms.config.amnesia import SHARED, prefix
 from ron_kms.errors import ConfigurationError
 from ron_kms.server.amnesia import MemoryDirectory
-from tests.server.service import DIGEST, Service, create, environment, gone, until
+from tests.server.service import DIGEST, Service, create, environment, gone
+from tests.waiting import until
 
 _CALLS = (
     "open,openat,openat2,creat,truncate,rename,renameat,renameat2,link,linkat,symlink,symlinkat,mkdir,mkdirat,mknod,"

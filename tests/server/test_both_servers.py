@@ -28,7 +28,8 @@ from ron_kms.server.serving import check_server
 from tests.counts import count
 from tests.e2e.wire import narrowed
 from tests.server.edge import Client
-from tests.server.service import DIGEST, Service, create, serving, until
+from tests.server.service import DIGEST, Service, create, serving
+from tests.waiting import until
 
 SERVERS = ("hypercorn", "granian")
 STREAMS = 128

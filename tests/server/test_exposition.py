@@ -11,7 +11,8 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from ron_kms.server.exposition import FAMILIES
 from ron_kms.server.readiness import NEEDED, WISHED
-from tests.server.service import Service, create, serving, until
+from tests.server.service import Service, create, serving
+from tests.waiting import until
 
 Samples = dict[tuple[str, str], float]
 

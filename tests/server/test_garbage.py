@@ -12,7 +12,8 @@ from hpack import Encoder
 
 from ron_kms.server.guards.limits import Limits
 from tests.counts import count
-from tests.server.edge import Client, serving, until
+from tests.server.edge import Client, serving
+from tests.waiting import until
 
 LIMITS = Limits(sweep_seconds=0.05, request_seconds=0.5, response_seconds=0.5, idle_seconds=0.5, linger_seconds=0.2)
 SETTINGS, PING, RESET, PRIORITY, WINDOW, GOAWAY, CONTINUATION, DATA, HEADERS = 4, 6, 3, 2, 8, 7, 9, 0, 1

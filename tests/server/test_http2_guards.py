@@ -18,7 +18,8 @@ from hyperframe.frame import ContinuationFrame, Frame, HeadersFrame, PingFrame, 
 
 from ron_kms.server.guards.limits import Limits
 from tests.counts import count
-from tests.server.edge import Client, serving, until
+from tests.server.edge import Client, serving
+from tests.waiting import until
 
 QUICK = Limits(sweep_seconds=0.05, request_seconds=0.4, response_seconds=0.4, idle_seconds=0.4, linger_seconds=0.2)
 

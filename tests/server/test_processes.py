@@ -14,7 +14,8 @@ import psutil
 import pytest
 
 from tests.server.edge import Client
-from tests.server.service import DIGEST, Service, create, gone, serving, until
+from tests.server.service import DIGEST, Service, create, gone, serving
+from tests.waiting import until
 
 
 @pytest.mark.parametrize("workers", [1, 2])

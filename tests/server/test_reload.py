@@ -21,7 +21,8 @@ from ron_kms.errors import ConfigurationError
 from ron_kms.server import control
 from ron_kms.server.reloads import Apply, Reloads, Turn
 from tests.counts import LONG, count
-from tests.server.service import DIGEST, Service, create, environment, serving, until
+from tests.server.service import DIGEST, Service, create, environment, serving
+from tests.waiting import until
 
 
 def _state(service: Service) -> dict[str, Any]:

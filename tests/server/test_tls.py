@@ -17,9 +17,10 @@ from ron_kms.errors import ConfigurationError
 from ron_kms.server.guards.limits import Limits
 from ron_kms.server.tls import make_context
 from tests.server.certificates import Authority
-from tests.server.edge import Client, until
+from tests.server.edge import Client
 from tests.server.edge import serving as edge_serving
 from tests.server.service import DIGEST, create, serving
+from tests.waiting import until
 
 
 @pytest.fixture

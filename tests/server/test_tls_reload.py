@@ -22,7 +22,8 @@ from ron_kms.server.tls import make_context
 from ron_kms.server.tls_groups import X25519, X25519MLKEM768, offers
 from tests.server.certificates import Authority
 from tests.server.edge import serving as edge_serving
-from tests.server.service import DIGEST, Service, create, serving, until
+from tests.server.service import DIGEST, Service, create, serving
+from tests.waiting import until
 
 SECP256R1 = 23
 REFUSED = "the settings were not reloaded: those before stay in force"
