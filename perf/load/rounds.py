@@ -10,7 +10,8 @@ from perf.floor import signature_us
 from perf.load.disk import sync_ms
 from perf.load.generator import Outcome, Stream, run
 from perf.load.mixes import Mix
-from perf.load.service import Service, Usage, Watch
+from perf.load.service import Service, Watch
+from perf.load.usage import Usage
 
 CALIBRATION_SECONDS = 2.0
 _WARMUP_SECONDS = 1.0

@@ -24,6 +24,7 @@ import httpx
 
 from perf.load import profiles, transports
 from perf.load.transports import Transport
+from perf.load.usage import Sample, Usage, open_files, processor_seconds, resident_bytes
 from perf.load.wire import Request
 from ron_kms.capabilities import caveats
 from ron_kms.capabilities.tokens import attenuate
@@ -40,41 +41,6 @@ class Tenant:
 
     name: str
     token: str
-
-
-class Sample(NamedTuple):
-    """The service's processes at one moment.
-
-    :ivar at: seconds since the watch began.
-    :ivar workers_cpu: seconds of processor time that the workers have taken since then.
-    :ivar worker_resident: bytes of the largest worker; ``all_resident``: of all processes together.
-    :ivar files: descriptors of the worker that has most.
-    """
-
-    at: float
-    workers_cpu: float
-    worker_resident: int
-    all_resident: int
-    files: int
-
-
-@dataclass
-class Usage:
-    """What the service took of the machine during a run.
-
-    :ivar workers_cpu: seconds of its workers; ``all_cpu``: of all its processes.
-    :ivar worker_resident: most bytes of one worker; ``all_resident``: of all its processes together.
-    :ivar files: most descriptors of one worker.
-    :ivar seconds: how long it was watched.
-    """
-
-    workers_cpu: float
-    all_cpu: float
-    worker_resident: int
-    all_resident: int
-    files: int
-    seconds: float
-    samples: list[Sample]
 
 
 class Service:
@@ -248,8 +214,8 @@ class Watch:
         )
 
     def _cpu(self) -> tuple[float, float]:
-        workers = sum(map(_cpu, self._workers))
-        return workers, workers + _cpu(self._supervisor)
+        workers = sum(map(processor_seconds, self._workers))
+        return workers, workers + processor_seconds(self._supervisor)
 
     def _watch(self) -> None:
         while True:
@@ -258,33 +224,11 @@ class Watch:
                 return
 
     def _sample(self) -> Sample:
-        resident = [_resident(pid) for pid in self._workers]
+        resident = [resident_bytes(pid) for pid in self._workers]
         return Sample(
             time.perf_counter() - self._started,
             self._cpu()[0] - self._began[0],
             max(resident),
-            sum(resident) + _resident(self._supervisor),
-            max(map(_files, self._workers)),
+            sum(resident) + resident_bytes(self._supervisor),
+            max(map(open_files, self._workers)),
         )
-
-
-def _cpu(pid: int) -> float:
-    """Seconds of processor time of all threads, those that have ended included; 0 where there is no such process."""
-    try:
-        return time.clock_gettime((~pid << 3) | 2)  # a process's own clock, clock_getcpuclockid(3)
-    except OSError:
-        return 0.0
-
-
-def _files(pid: int) -> int:
-    try:
-        return sum(1 for _ in Path(f"/proc/{pid}/fd").iterdir())
-    except OSError:  # readable by root alone
-        return 0
-
-
-def _resident(pid: int) -> int:
-    try:
-        return int(Path(f"/proc/{pid}/statm").read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE")
-    except OSError:
-        return 0

@@ -11,7 +11,8 @@ from typing import NamedTuple
 
 from perf.floor import signature_us
 from perf.load.generator import Outcome, Stream, run
-from perf.load.service import Sample, Service, Watch
+from perf.load.service import Service, Watch
+from perf.load.usage import Sample
 
 _REST_SECONDS = 3.0
 """How long a service may take to let go of the connections of a slice."""

@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import asyncio
+import base64
+import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -10,6 +14,7 @@ import threading
 import time
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -22,6 +27,7 @@ from perf.load import scenarios
 from perf.load.commands import deltas
 from perf.load.commands import latency as latencies
 from perf.load.commands.mix import lengths
+from perf.load.commands.trivial import Served
 from perf.load.figures import latency, to_record
 from perf.load.generator import Seen, Stream, run
 from perf.load.mixes import Load, Mix, prepare
@@ -31,6 +37,7 @@ from perf.load.seen import percentile
 from perf.load.service import Service, Watch, serving
 from perf.load.table import table
 from perf.load.targets import REFERENCES, ours
+from perf.load.trivial import application
 from perf.load.turns import Turn, find_capacities, measure, to_records
 from perf.load.wire import Request
 
@@ -65,6 +72,38 @@ def test_an_open_loop_keeps_its_rate(service: Service) -> None:
     seen = run(service.address, [_signs(service, 100.0)], seconds=2.0, warmup=0.1).seen["a"]
     assert 130 < sum(seen.statuses.values()) < 270  # 200 expected, 5 standard deviations
     assert seen.unsent == 0
+
+
+@pytest.mark.skipif(shutil.which("h2load") is None, reason="there is no h2load")
+def test_the_generator_loads_as_much_as_another(service: Service) -> None:
+    """Where the service is what limits, it answers as many requests of ours as of h2load."""
+    tenant = service.tenant("a")
+    headers = {"authorization": f"Bearer {tenant.token}", "content-type": "application/json"}
+    [request, *_] = _signs(service, None).requests
+    served = Served("ours", service.address, service.workers(), request, headers)
+    for _ in range(8):
+        served.round(1.0, 2, 8)
+        if max(served.own) > 0.7 * max(served.rates):
+            break
+    else:
+        raise AssertionError((served.own, served.rates))
+    assert not served.bad
+    assert min(served.cpu) > 0
+
+
+def test_the_trivial_application_signs() -> None:
+    body = json.dumps({"kid": "a", "digest": base64.b64encode(bytes(32)).decode()}).encode()
+    sent: list[dict[str, Any]] = []
+
+    async def receive() -> dict[str, Any]:
+        return {"type": "http.request", "body": body, "more_body": False}
+
+    async def send(message: dict[str, Any]) -> None:
+        sent.append(message)
+
+    asyncio.run(application()({"type": "http"}, receive, send))
+    assert sent[0]["status"] == 200
+    assert len(base64.b64decode(json.loads(sent[1]["body"])["sigs"][0]["signature"])) == 64
 
 
 def test_a_pause_of_the_server_is_not_left_out(service: Service) -> None:
