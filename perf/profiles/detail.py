@@ -48,8 +48,8 @@ class Detail(msgspec.Struct, frozen=True, kw_only=True):
     """
     :ivar command: how it is done again.
     :ivar distributions: ``loop``: how late the event loop was, in milliseconds; ``gc``: how long collections took.
-    :ivar stacks: samples of the threads that ran.
-    :ivar native: the same with frames of C and Rust; few, for each of these samples stops the process.
+    :ivar stacks: of the threads that ran, as microseconds of processor time an operation.
+    :ivar native: with frames of C and Rust, as samples; few, for each of these samples stops the process.
     :ivar files: what lies beside the record: flamegraphs as SVG, and what speedscope opens.
     """
 

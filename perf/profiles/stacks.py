@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections import Counter
+from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from types import MappingProxyType
 
@@ -33,6 +33,7 @@ _FOLDERS: Mapping[str, str] = MappingProxyType(
         "wsproto/": "server",
         "uvloop/": "server",
         "asyncio/": "server",
+        "concurrent/futures/": "edge",
     }
 )
 _NATIVE: Mapping[str, str] = MappingProxyType(
@@ -45,41 +46,29 @@ _NATIVE: Mapping[str, str] = MappingProxyType(
         "msgspec": "edge",
     }
 )
-_FRAME = re.compile(r"^(?P<name>.*) \((?P<file>.*?)(?::\d+)?\)$")
 
 
 class Stack(msgspec.Struct, frozen=True, array_like=True):
     """
     :ivar thread: its name.
     :ivar frames: outermost first, ``function (file)``.
-    :ivar samples: how many.
+    :ivar weight: samples, or what these stand for.
     """
 
     thread: str
     frames: tuple[str, ...]
-    samples: int
+    weight: float
 
 
-def parse(text: str) -> list[Stack]:
-    """What ``py-spy record --format raw --threads`` writes; lines of a function count as one."""
-    found: Counter[tuple[str, tuple[str, ...]]] = Counter()
-    for line in text.splitlines():
-        stack, _, count = line.rpartition(" ")
-        if not count.isdigit():
-            continue
-        first, *frames = stack.split(";")
-        found[_thread(first), tuple(map(_without_line, frames))] += int(count)
-    return [Stack(thread, frames, samples) for (thread, frames), samples in found.most_common()]
+WITHOUT_PYTHON = "threads without Python"
+"""Those of which the interpreter knows nothing: a server's own, in Rust."""
+
+_WAY = re.compile(r"^.*(?:/site-packages/|/src/|/lib/python3\.\d+/|/lib/(?=libpython)|-linux-gnu/|/Python-[\d.]+/)")
 
 
-def _thread(told: str) -> str:
-    """``thread (12): crypto_0`` without its number."""
-    return told.partition(": ")[2] or "native"
-
-
-def _without_line(frame: str) -> str:
-    match = _FRAME.match(frame)
-    return f"{match['name']} ({match['file']})" if match else frame
+def without_way(file: str) -> str:
+    """A file's name within its package."""
+    return _WAY.sub("", file)
 
 
 def part(frames: Sequence[str]) -> str:
@@ -95,27 +84,40 @@ def part(frames: Sequence[str]) -> str:
     return "other"
 
 
-def shares(stacks: Iterable[Stack]) -> dict[str, float]:
-    """The share of all samples that is of each part."""
-    counts: Counter[str] = Counter()
-    for stack in stacks:
-        counts[part(stack.frames)] += stack.samples
-    total = counts.total()
-    return {name: counts[name] / total for name in PARTS} if total else {}
+def weighted(stacks: Iterable[Stack], cpu: Mapping[str, float]) -> list[Stack]:
+    """Each thread's samples as its share of what the kernel counted, for a thread that waits may be sampled, too.
+
+    :param cpu: of each thread, in any unit; one without a sample gets a stack without frames.
+    """
+    kept = [one for one in stacks if one.frames and cpu.get(one.thread, 0) > 0]
+    total: defaultdict[str, float] = defaultdict(float)
+    for one in kept:
+        total[one.thread] += one.weight
+    found = [Stack(one.thread, one.frames, one.weight / total[one.thread] * cpu[one.thread]) for one in kept]
+    return found + [Stack(name, (), taken) for name, taken in cpu.items() if name not in total and taken > 0]
+
+
+def by_part(stacks: Iterable[Stack]) -> dict[str, float]:
+    """The weight of each part. A thread without Python is the server's."""
+    found = dict.fromkeys(PARTS, 0.0)
+    for one in stacks:
+        found[part(one.frames) if one.frames else "server"] += one.weight
+    return found
 
 
 def pruned(stacks: Iterable[Stack], least: float = 0.001) -> list[Stack]:
-    """Without the frames under which there are so few samples that nobody sees them: their callers keep the samples."""
+    """Without the frames below which there is so little that nobody sees them: their callers keep the weight."""
     kept = list(stacks)
-    floor = least * sum(stack.samples for stack in kept)
-    below: Counter[tuple[str, tuple[str, ...]]] = Counter()
-    for stack in kept:
-        for depth in range(len(stack.frames) + 1):
-            below[stack.thread, stack.frames[:depth]] += stack.samples
-    found: Counter[tuple[str, tuple[str, ...]]] = Counter()
-    for stack in kept:
-        depth = len(stack.frames)
-        while depth and below[stack.thread, stack.frames[:depth]] < floor:
+    floor = least * sum(one.weight for one in kept)
+    below: defaultdict[tuple[str, tuple[str, ...]], float] = defaultdict(float)
+    for one in kept:
+        for depth in range(len(one.frames) + 1):
+            below[one.thread, one.frames[:depth]] += one.weight
+    found: defaultdict[tuple[str, tuple[str, ...]], float] = defaultdict(float)
+    for one in kept:
+        depth = len(one.frames)
+        while depth and below[one.thread, one.frames[:depth]] < floor:
             depth -= 1
-        found[stack.thread, stack.frames[:depth]] += stack.samples
-    return [Stack(thread, frames, samples) for (thread, frames), samples in found.most_common()]
+        found[one.thread, one.frames[:depth]] += one.weight
+    ordered = sorted(found.items(), key=lambda each: -each[1])
+    return [Stack(thread, frames, round(weight, 3)) for (thread, frames), weight in ordered]

@@ -22,7 +22,7 @@ class Found(NamedTuple):
 
 
 def collect(paths: Iterable[Path]) -> Found:
-    """Read files, and the files of folders whose names end in ``.json``.
+    """Read files, and the files of folders that are named as records are: other programs' have another dot.
 
     :raises OSError: one cannot be read.
     """
@@ -37,7 +37,11 @@ def collect(paths: Iterable[Path]) -> Found:
 
 
 def _files(paths: Iterable[Path]) -> list[Path]:
-    return [file for path in paths for file in (sorted(path.glob("*.json")) if path.is_dir() else [path])]
+    return [file for path in paths for file in (_records(path) if path.is_dir() else [path])]
+
+
+def _records(folder: Path) -> list[Path]:
+    return [path for path in sorted(folder.glob("*.json")) if "." not in path.stem]
 
 
 def newest(records: Sequence[Record]) -> list[Record]:

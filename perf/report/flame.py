@@ -1,4 +1,4 @@
-"""A flame graph without a script: a frame is as wide as it has samples, callers above, in the colour of its part."""
+"""A flame graph without a script: a frame is as wide as what it took, callers above, in the colour of its part."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 
 from perf.profiles.stacks import Stack, part
 from perf.report import colours
+from perf.report.drawing import plain
 from perf.report.markup import Html, join, tag
 
 WIDTH = 1100.0
@@ -18,42 +19,56 @@ _LEAST = 0.7
 
 @dataclass
 class _Node:
-    samples: int = 0
+    weight: float = 0.0
     below: dict[str, _Node] = field(default_factory=dict)
 
 
 def flame(stacks: Iterable[Stack], title: str) -> Html:
-    """Callers above, callees below; a frame's title tells its name, samples and share."""
+    """Callers above, callees below; a frame's title tells its name, weight and share."""
     root = _Node()
     for stack in stacks:
         node = root
-        node.samples += stack.samples
+        node.weight += stack.weight
         for frame in (stack.thread, *stack.frames):
             node = node.below.setdefault(frame, _Node())
-            node.samples += stack.samples
+            node.weight += stack.weight
     boxes: list[Html] = []
-    depth = _boxes(root, (), 0.0, WIDTH / max(root.samples, 1), root.samples, boxes)
+    depth = _boxes(root, (), 0.0, WIDTH / (root.weight or 1), root.weight, boxes)
     svg = tag("svg", tag("title", title), *boxes, viewBox=f"0 0 {WIDTH:g} {depth * ROW:g}", role="img")
     return tag("div", svg, class_="flame")
 
 
-def _boxes(node: _Node, frames: tuple[str, ...], left: float, scale: float, total: int, boxes: list[Html]) -> int:
+def standalone(stacks: Iterable[Stack], title: str) -> str:
+    """The same as a file of its own."""
+    drawn = flame(stacks, title)
+    svg = drawn[drawn.index("<svg") : drawn.rindex("</svg>")]
+    style = tag("style", Html(f"{colours.style()}svg{{background:var(--paper)}}{_STYLE}"))
+    return svg.replace("<svg", '<svg xmlns="http://www.w3.org/2000/svg"', 1) + style + "</svg>\n"
+
+
+_STYLE = (
+    "rect{stroke:var(--paper);stroke-width:.6}text{font:10.5px ui-monospace,Menlo,Consolas,monospace;fill:var(--paper);"
+    "pointer-events:none}"
+)
+
+
+def _boxes(node: _Node, frames: tuple[str, ...], left: float, scale: float, total: float, boxes: list[Html]) -> int:
     """Adds the boxes below a node, and gives the number of rows that these take."""
     deepest = len(frames)
     for name, child in sorted(node.below.items()):
-        width = child.samples * scale
+        width = child.weight * scale
         if width >= _LEAST:
-            boxes.append(_box((*frames, name), left, width, child.samples, total))
+            boxes.append(_box((*frames, name), left, width, child.weight, total))
             deepest = max(deepest, _boxes(child, (*frames, name), left, scale, total, boxes))
         left += width
     return max(deepest, len(frames) + (1 if node.below and not frames else 0))
 
 
-def _box(frames: tuple[str, ...], left: float, width: float, samples: int, total: int) -> Html:
+def _box(frames: tuple[str, ...], left: float, width: float, weight: float, total: float) -> Html:
     top = (len(frames) - 1) * ROW
     of = part(frames[1:]) if len(frames) > 1 else "other"
     colour = colours.variables(colours.stand_in("muted") if of == "other" else colours.of(of))
-    told = f"{frames[-1]}: {samples} samples, {samples / total:.1%}"
+    told = f"{frames[-1]}: {plain(weight)} of {plain(total)}, {weight / total:.1%}"
     shape = tag(
         "rect",
         tag("title", told),

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 from perf.record import Record
 from perf.report import naming
@@ -12,17 +13,48 @@ from perf.report.words import outcome
 
 
 def section(records: Sequence[Record]) -> Section:
-    """One table of all drills."""
-    chosen = [one for one in records if one.suite == "chaos" and isinstance(one.detail, dict)]
-    rows = [row for record in chosen for row in _rows(record)]
-    blocks = [table(["drill", "what must hold", "outcome", "seen"], rows), source(chosen)] if rows else []
+    """A table of all drills by server, and the statements of each folded away."""
+    drills: dict[str, dict[str, Record]] = {}
+    for one in records:
+        if one.suite == "chaos" and isinstance(one.detail, dict):
+            drills.setdefault(one.name, {})[naming.server(one)] = one
+    servers = sorted({server for found in drills.values() for server in found})
+    rows = [
+        [tag("strong", name), _what(found), *(_held(found.get(server)) for server in servers)]
+        for name, found in drills.items()
+    ]
+    chosen = [record for found in drills.values() for record in found.values()]
+    blocks = [table(["Drill", "What is done", *servers], rows), *map(_details, chosen), source(chosen)] if rows else []
     return Section("chaos", "Chaos: what holds when things break", blocks, "Chaos drills: python -m perf.chaos.")
 
 
-def _rows(record: Record) -> Iterator[list[object]]:
-    name = tag("strong", f"{record.name}, {naming.server(record)}" if naming.server(record) else record.name)
-    first: Html | str = name
-    for check in record.detail.get("checks", ()):
-        held = bool(check.get("held"))
-        yield [first, check.get("statement", ""), outcome(held, "held", "failed"), check.get("seen", "")]
-        first = ""
+def _checks(record: Record) -> list[Mapping[str, Any]]:
+    return record.detail.get("checks") or []
+
+
+def _what(found: Mapping[str, Record]) -> str:
+    return next((str(told) for record in found.values() if (told := record.detail.get("what"))), "")
+
+
+def _held(record: Record | None) -> Html:
+    if record is None:
+        return outcome(None)
+    checks = _checks(record)
+    held = sum(bool(one.get("held")) for one in checks)
+    told = f"{held} of {len(checks)} held"
+    return outcome(held == len(checks) and not record.detail.get("fault"), told, told)
+
+
+def _details(record: Record) -> Html:
+    rows = [
+        [one.get("statement", ""), outcome(bool(one.get("held")), "held", "failed"), one.get("seen", "")]
+        for one in _checks(record)
+    ]
+    fault = record.detail.get("fault")
+    name = ", ".join(part for part in (record.name, naming.server(record)) if part)
+    return tag(
+        "details",
+        tag("summary", f"{name}: what had to hold"),
+        tag("p", fault, class_="missed") if fault else Html(),
+        table(["What must hold", "Outcome", "Seen"], rows),
+    )

@@ -7,7 +7,7 @@ from collections.abc import Iterator, Sequence
 from matplotlib.axes import Axes
 
 from perf.profiles.detail import Detail, detail
-from perf.profiles.stacks import PARTS, Stack, shares
+from perf.profiles.stacks import PARTS, Stack, by_part
 from perf.record import Record
 from perf.report import colours, naming
 from perf.report.drawing import INK, PAPER, panel, plain, thousands
@@ -34,7 +34,12 @@ def flames(records: Sequence[Record]) -> Section:
     if blocks:
         blocks.insert(
             0,
-            tag("p", "Open one. Callers are above, a frame is as wide as its samples; a tooltip has its name in full."),
+            tag(
+                "p",
+                "Open one. Callers are above; a frame is as wide as what it took, in the colours of the section on "
+                "cost. Point at it for its name in full.",
+                class_="note",
+            ),
         )
     return Section("flames", "Flame graphs", blocks, "Flame graphs: python -m perf.profiles.")
 
@@ -84,17 +89,21 @@ def _bars(records: Sequence[Record]) -> Iterator[Html]:
 
 
 def _flames(record: Record, told: Detail) -> Iterator[Html]:
-    for kind, stacks in (("Python frames", told.stacks), ("with native frames", told.native)):
+    for kind, unit, stacks in (
+        ("Python frames", "µs an operation", told.stacks),
+        ("with native frames", "samples", told.native),
+    ):
         if stacks:
-            samples = sum(one.samples for one in stacks)
+            total = sum(one.weight for one in stacks)
             title = f"{_name(record)}, {kind}"
             yield tag(
                 "details",
-                tag("summary", title, tag("span", f" · {samples:,} samples{_share(stacks)}")),
+                tag("summary", title, tag("span", f" · {plain(total)} {unit}{_share(stacks)}")),
                 flame(stacks, title),
             )
 
 
 def _share(stacks: Sequence[Stack]) -> str:
-    found = shares(stacks)
-    return "".join(f" · {part} {share:.0%}" for part, share in found.items() if share >= 0.01)
+    found = by_part(stacks)
+    total = sum(found.values()) or 1
+    return "".join(f" · {part} {weight / total:.0%}" for part, weight in found.items() if weight >= total / 100)

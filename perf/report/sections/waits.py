@@ -29,8 +29,8 @@ def waits(records: Sequence[Record]) -> Section:
         if same:
             panels.append(tail(f"loop-{len(panels)}", f"Event loop, {name}", same, None, "of wake-ups"))
     note = (
-        "A timer of the worker's event loop was set every few milliseconds; shown is how late it rang. What is late "
-        "here, every request waits for. The table has what each thread took of the processor and what it waited for."
+        "Every few milliseconds a byte was sent to the worker's event loop; shown is how long it lay there. Every "
+        "request waits like that. The tables have what each thread took of the processor, and what it waited for."
     )
     blocks = [figure(panels, [record for record, _ in chosen], note)] if panels else []
     blocks += [block for record, told in chosen if told.threads for block in _threads(record, told.threads)]
@@ -67,8 +67,12 @@ def _threads(record: Record, threads: Sequence[Thread]) -> Iterator[Html]:
         ]
         for one in threads
     ]
-    yield tag("h3", f"Threads · {_title(record)}, an operation")
-    yield table(head, rows, figures=range(1, len(head)))
+    busiest = " · ".join(f"{one.name} {plain(one.cpu)} µs" for one in threads[:3])
+    yield tag(
+        "details",
+        tag("summary", f"Threads, an operation: {_title(record)}", tag("span", f" · {busiest}")),
+        table(head, rows, figures=range(1, len(head))),
+    )
 
 
 def _heap(chosen: Sequence[tuple[Record, Heap]]) -> Iterator[Html]:
