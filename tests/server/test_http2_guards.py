@@ -27,10 +27,8 @@ QUICK = Limits(sweep_seconds=0.05, request_seconds=0.4, response_seconds=0.4, id
 @pytest.mark.skipif(shutil.which("h2load") is None, reason="h2load (nghttp2) is not installed")
 def test_every_one_of_20000_requests_is_answered() -> None:
     with serving() as edge:
-        url = f"http://127.0.0.1:{edge.port}/"
-        out = subprocess.run(
-            ["h2load", "-n20000", "-c8", "-m8", url], capture_output=True, text=True, timeout=100, check=True
-        ).stdout
+        command = ["h2load", "-n20000", "-c8", "-m8", f"http://127.0.0.1:{edge.port}/"]
+        out = subprocess.run(command, capture_output=True, text=True, timeout=100, check=True).stdout
     assert "20000 done, 20000 succeeded, 0 failed, 0 errored, 0 timeout" in out
     assert re.search(r"status codes: 20000 2xx", out)
 
