@@ -4,10 +4,10 @@ BIN := .venv/bin
 TESTS ?= tests
 
 .DEFAULT_GOAL := help
-.PHONY: help run test test-long check format bench wheel lock clean
+.PHONY: help run test test-long check format bench bench-nightly wheel lock clean
 
 help: ## list the targets
-	@sed -n 's/^\([a-z-]*\):[^#]*## /\1|/p' $(MAKEFILE_LIST) | awk -F'|' '{ printf "make %-10s %s\n", $$1, $$2 }'
+	@sed -n 's/^\([a-z-]*\):[^#]*## /\1|/p' $(MAKEFILE_LIST) | awk -F'|' '{ printf "make %-13s %s\n", $$1, $$2 }'
 
 run: ## start the service on this machine, with its data in ./.ron-kms
 	@scripts/setup.sh run
@@ -38,6 +38,10 @@ bench: ## measure batches against a C loop and pyca/cryptography, and the applic
 	@scripts/setup.sh dev
 	@$(BIN)/python -m perf.micro
 	@$(BIN)/python -m perf.edge $(if $(BENCH_FULL),--seconds 120,--seconds 12 --limit 20)
+
+bench-nightly: ## all suites, the report, and the gates on drift (NIGHTLY=full for hours)
+	@scripts/setup.sh dev
+	@NIGHTLY=$(NIGHTLY) $(BIN)/python -m perf.nightly
 
 wheel: ## sdist, wheel from it, repaired and audited, and all tests against it
 	@scripts/setup.sh dev

@@ -12,6 +12,8 @@ from perf.record import Record, load
 
 NOT_OURS = ".pyperf.json"
 """Beside the records of perf/micro lie files for pyperf."""
+JUDGE_THEMSELVES = frozenset({"chaos"})
+"""Suites that are not compared: a drill does harm, and says itself what must hold."""
 
 
 class CannotJudge(Exception):
@@ -42,11 +44,12 @@ class Files(NamedTuple):
 
 
 def read(paths: Sequence[Path]) -> list[Record]:
-    """All records; a folder stands for the files in it.
+    """All records but those of drills; a folder stands for the files in it.
 
     :raises CannotJudge: one cannot be read, or is none.
     """
-    return [_read(path) for path in _files(paths)]
+    found = [_read(path) for path in _files(paths)]
+    return [record for record in found if record.suite not in JUDGE_THEMSELVES]
 
 
 def _files(paths: Iterable[Path]) -> Iterable[Path]:
