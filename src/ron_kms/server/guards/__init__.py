@@ -9,7 +9,7 @@ when the code that they lean on changes.
 | ``limits.py`` | every bound in one place, and the budget for frames that cost us but ask for nothing |
 | ``stream.py`` | request bodies, handed over in one piece and acknowledged when read; answers in one piece |
 | ``http2.py`` | late DATA, resets, control floods, slow bodies and readers |
-| ``frames.py`` | excess streams, header bombs, the price of an answer's frames |
+| ``frames.py`` | excess streams, header bombs, the price of a whole request's and an answer's frames |
 | ``headers.py`` | the price of coding the same headers with every request |
 | ``http11.py`` | reason phrases, early answers, errors in the API's form, upgrades |
 | ``connection.py`` | one connection: reading, writing, closing, deadlines |

@@ -25,14 +25,20 @@ _NAMES = 64
 
 
 class Block(list[Any]):
-    """A decoded header block, and what was made of it since; nobody changes it."""
+    """A decoded header block, and what was made of it since; nobody changes it.
 
-    __slots__ = ("request", "validated")
+    :ivar validated: the same when it was found to be a request's.
+    :ivar request: what an application is told of it.
+    :ivar body_size: of the body that it announces, if it does.
+    """
+
+    __slots__ = ("body_size", "request", "validated")
 
     def __init__(self, headers: Iterable[Any]) -> None:
         super().__init__(headers)
         self.validated: Block | None = None
         self.request: Any = None
+        self.body_size: int | None = None
 
 
 class RememberingDecoder(Decoder):
@@ -47,6 +53,11 @@ class RememberingDecoder(Decoder):
         super().__init__(max_header_list_size)
         self._blocks: _Memory[Block] = _Memory()
         self._values: _Memory[bytes] = _Memory()
+
+    def known(self, data: bytes) -> Block | None:
+        """What a block means that was found to be a request's, if it is remembered and means the same still."""
+        block = self._blocks.get(data)
+        return None if block is None else block.validated
 
     def decode(self, data: bytes | memoryview, raw: bool = False) -> Block:
         data = bytes(data)
@@ -114,10 +125,20 @@ class LiteralEncoder(Encoder):
         if self.header_table.resized:
             parts.append(self._encode_table_size_change())
             self.header_table.resized = False
-        for name, value in headers:
-            parts.append(_coded(name, value))
+        for field in headers:
+            coded = _always.get(field)
+            if coded is None:
+                name, value = field
+                coded = _coded(name, value)
+                if name in _CONSTANT and len(_always) < _NAMES:
+                    _always[name, value] = coded
+            parts.append(coded)
         return b"".join(parts)
 
+
+_always: dict[tuple[bytes, bytes], bytes] = {}
+"""The fields of answers that are the same in most, coded; those in ``_CONSTANT`` alone, whose values are few."""
+_CONSTANT = frozenset((b":status", b"content-type", b"cache-control", b"x-content-type-options", b"vary"))
 
 _static = HeaderTable.STATIC_TABLE_MAPPING
 _prefixes: dict[bytes, bytes] = {}

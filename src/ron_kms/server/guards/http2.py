@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import contextlib
 import time
-from collections.abc import Iterable
-from typing import Any, Protocol, cast
+from collections.abc import Collection, Iterable
+from functools import partial
+from typing import Any, Protocol
 from urllib.parse import unquote
 
 import h2.events
@@ -16,13 +17,12 @@ from hypercorn.events import Closed, RawData, Updated
 from hypercorn.protocol.events import Body, EndBody, Response, StreamClosed
 from hypercorn.protocol.events import Event as StreamEvent
 from hypercorn.protocol.h2 import H2Protocol, StreamBuffer
-from hypercorn.typing import TaskGroup
 from hypercorn.utils import filter_pseudo_headers
 
-from ron_kms.server.guards.frames import Connection
+from ron_kms.server.guards.frames import Connection, Whole
 from ron_kms.server.guards.headers import Block
 from ron_kms.server.guards.limits import Budget, Limits, Load
-from ron_kms.server.guards.stream import Asked, GuardedStream, Spawner
+from ron_kms.server.guards.stream import Asked, GuardedStream, Inbox
 
 _COSTS: dict[type[h2.events.Event], float] = {
     h2.events.PingReceived: Budget.CONTROL,
@@ -89,7 +89,7 @@ class GuardedH2(H2Protocol):
             return
         await self._handle_events(events)
 
-    def _affordable(self, events: list[h2.events.Event]) -> bool:
+    def _affordable(self, events: list[Any]) -> bool:
         cost = self.connection.refused * Budget.REFUSED
         self.connection.refused = 0
         for event in events:
@@ -99,11 +99,13 @@ class GuardedH2(H2Protocol):
                 cost += _COSTS.get(type(event), 0.0)
         return cost == 0.0 or self.budget.spend(cost)
 
-    async def _handle_events(self, events: list[h2.events.Event]) -> None:
+    async def _handle_events(self, events: list[Any]) -> None:
         reset = {event.stream_id for event in events if isinstance(event, h2.events.StreamReset)}
         now = time.monotonic()
         for event in events:
-            if isinstance(event, h2.events.RequestReceived):
+            if isinstance(event, Whole):
+                await self._begin_whole(event, reset)
+            elif isinstance(event, h2.events.RequestReceived):
                 if event.stream_id not in reset:
                     await self._begin(event, now)
             elif isinstance(event, h2.events.DataReceived):
@@ -136,23 +138,40 @@ class GuardedH2(H2Protocol):
             await self._create_stream(event)
         except ValueError:  # a method or a path that is not ASCII
             await self._reset(event.stream_id, ErrorCodes.PROTOCOL_ERROR)
+
+    async def _begin_whole(self, whole: Whole, reset: Collection[int]) -> None:
+        if whole.stream_id in reset:
+            self.connection.give_back(len(whole.body))
+        elif self.context.terminated.is_set() or not self._load.room(len(self.streams)):
+            self.connection.give_back(len(whole.body))
+            await self._reset(whole.stream_id, ErrorCodes.REFUSED_STREAM)
         else:
-            await self.send(Updated(idle=False))
+            await self._open(whole.stream_id, whole.request, Inbox(self._given_back, whole.body))
 
     async def _create_stream(self, request: h2.events.RequestReceived) -> None:
         asked = _read(request.headers)
-        stream_id = request.stream_id
+        await self._open(request.stream_id, asked, Inbox(partial(self._taken, request.stream_id)))
 
-        async def read(size: int) -> None:
-            self._acknowledge(stream_id, size)
+    def _given_back(self, size: int) -> None:
+        self.connection.give_back(size)
+        self._flush_soon()
+
+    def _taken(self, stream_id: int, size: int) -> None:
+        self._acknowledge(stream_id, size)
+        self._flush_soon()
+
+    def _flush_soon(self) -> None:
+        if self.connection.pending:
             self._writer.flush_soon()
 
+    async def _open(self, stream_id: int, asked: Asked, inbox: Inbox) -> None:
         stream = GuardedStream(
             self._send_whole,
+            self._answered,
             self.app,
             self.config,
             self.context,
-            cast("TaskGroup", Spawner(self.task_group, read)),
+            self.task_group,
             self.ssl,
             self.client,
             self.server,
@@ -161,7 +180,9 @@ class GuardedH2(H2Protocol):
         )
         self.streams[stream_id] = stream
         self._load.total += 1
-        await stream.begin(asked)
+        stream.begin(asked, inbox)
+        if len(self.streams) == 1:
+            await self.send(Updated(idle=False))
 
     async def _data(self, event: h2.events.DataReceived) -> None:
         stream_id, size = event.stream_id, event.flow_controlled_length
@@ -220,6 +241,18 @@ class GuardedH2(H2Protocol):
         self.budget.earn(Budget.ANSWERED)
         self._writer.flush_soon()
         return True
+
+    async def _answered(self, stream: GuardedStream) -> None:
+        """A stream's answer was sent at once; its application may go on for a while."""
+        stream_id = stream.stream_id
+        if stream_id in self._arriving or self.context.terminated.is_set() or stream_id not in self.streams:
+            await self.stream_send(StreamClosed(stream_id=stream_id))
+            return
+        del self.streams[stream_id]
+        self._load.total -= 1
+        await stream.handle(StreamClosed(stream_id=stream_id))
+        if not self.streams:
+            await self.send(Updated(idle=True))
 
     async def _close_stream(self, stream_id: int) -> None:
         self._arriving.pop(stream_id, None)

@@ -13,15 +13,17 @@ from collections.abc import Awaitable, Callable, Iterable
 from typing import Any, NamedTuple, cast
 
 from hypercorn.config import Config
-from hypercorn.protocol.events import StreamClosed
 from hypercorn.protocol.http_stream import ASGIHTTPState, HTTPStream
 from hypercorn.utils import suppress_body
 
-Read = Callable[[int], Awaitable[None]]
+Read = Callable[[int], None]
 """Told how many bytes the application has taken."""
 
 Whole = Callable[[int, int, Iterable[tuple[bytes, bytes]], bytes], Awaitable[bool]]
 """Sends a stream's status, headers and body at once, or does nothing and returns False."""
+
+Answered = Callable[["GuardedStream"], Awaitable[None]]
+"""Told when a stream's answer was sent at once."""
 
 HIGH_WATER = 64 * 1024
 
@@ -31,10 +33,11 @@ class Inbox:
 
     __slots__ = ("_ended", "_gone", "_pieces", "_read", "_room", "_size", "_wake")
 
-    def __init__(self, read: Read | None) -> None:
-        self._pieces: list[bytes] = []
-        self._size = 0
-        self._ended = False
+    def __init__(self, read: Read | None, whole: bytes | None = None) -> None:
+        """:param whole: the body, where it has come as a whole."""
+        self._pieces: list[bytes] = [whole] if whole else []
+        self._size = len(whole) if whole else 0
+        self._ended = whole is not None
         self._gone = False
         self._read = read
         # Most requests never wait for either.
@@ -73,7 +76,7 @@ class Inbox:
         _end(self._room)
         ended, self._ended = self._ended, False
         if body and self._read is not None:
-            await self._read(len(body))
+            self._read(len(body))
         return {"type": "http.request", "body": body, "more_body": not ended}
 
 
@@ -95,13 +98,14 @@ class Asked(NamedTuple):
 class GuardedStream(HTTPStream):
     """Hypercorn's stream, which holds the head of an answer until it knows whether the body is one piece."""
 
-    def __init__(self, whole: Whole, *args: Any) -> None:
+    def __init__(self, whole: Whole, answered: Answered, *args: Any) -> None:
         super().__init__(*args)
         self._whole = whole
+        self._answered = answered
         self._head: Any = None
         self.start_time = 0.0  # for a log that there is not
 
-    async def begin(self, asked: Asked) -> None:
+    def begin(self, asked: Asked, inbox: Inbox) -> None:
         """Start the application."""
         self.scope = {
             "type": "http",
@@ -119,7 +123,8 @@ class GuardedStream(HTTPStream):
             "state": cast("Any", {}),
             "extensions": {},
         }
-        self.app_put = await self.task_group.spawn_app(self.app, self.config, self.scope, self.app_send)
+        self.app_put = inbox.put
+        self.task_group.spawn(_run, self.app, self.config, self.scope, inbox.get, self.app_send)
 
     async def app_send(self, message: Any) -> None:
         if message is not None:
@@ -142,23 +147,22 @@ class GuardedStream(HTTPStream):
         if not await self._whole(self.stream_id, status, head.get("headers", ()), body):
             return False
         self.state = ASGIHTTPState.CLOSED
-        await self.send(StreamClosed(stream_id=self.stream_id))
+        await self._answered(self)
         return True
 
 
 class Spawner:
     """What a stream of Hypercorn starts its application with, in place of the connection's task group."""
 
-    __slots__ = ("_read", "_task_group")
+    __slots__ = ("_task_group",)
 
-    def __init__(self, task_group: Any, read: Read | None = None) -> None:
+    def __init__(self, task_group: Any) -> None:
         self._task_group = task_group
-        self._read = read
 
     async def spawn_app(
         self, app: Any, config: Config, scope: Any, send: Callable[[Any], Awaitable[None]]
     ) -> Callable[[Any], Awaitable[None]]:
-        inbox = Inbox(self._read)
+        inbox = Inbox(None)
         self._task_group.spawn(_run, app, config, scope, inbox.get, send)
         return inbox.put
 
