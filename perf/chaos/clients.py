@@ -38,11 +38,15 @@ class Load:
 
     def __enter__(self) -> Self:
         self._process.start()
-        self._ours.recv()  # its connections are being made
+        self._ours.recv()  # it has its connections
         self._began = time.perf_counter()
         return self
 
     def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """End it, whatever is under way."""
         self._process.kill()
         self._process.join()
 
@@ -65,8 +69,16 @@ class Load:
 
 def _run(pipe: Connection, address: tuple[str, int], streams: Sequence[Stream]) -> None:
     os.sched_setaffinity(0, {max(os.sched_getaffinity(0))})
-    pipe.send(None)
-    pipe.send(run(address, streams, seconds=LONGEST_SECONDS, warmup=0.0, over=pipe.poll))
+    begun = False
+
+    def over() -> bool:
+        nonlocal begun
+        if not begun:
+            begun = True
+            pipe.send(None)
+        return pipe.poll()
+
+    pipe.send(run(address, streams, seconds=LONGEST_SECONDS, warmup=0.0, over=over))
 
 
 def steady(service: Service, rate: float = RATE, *, connections: int = 4) -> list[Stream]:

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import socket
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import pytest
@@ -72,3 +74,35 @@ def test_a_drill_that_ends_early_is_broken_and_one_that_cannot_be_done_is_not(tm
     assert run_drill(Drill("cannot", "", {"it": "it holds"}, cannot), SERVER, 1.0, tmp_path)
     [path] = tmp_path.iterdir()
     assert "the harm went wrong" in record.load(path).detail["fault"]
+
+
+def test_packets_come_late_in_their_order_or_not_at_all() -> None:
+    """The forwarder, between two sockets that keep packets apart as TUN devices do."""
+    near, first = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+    far, second = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+    far.settimeout(10)
+    command = [sys.executable, "-m", "perf.chaos.forwarder", str(first.fileno()), str(second.fileno())]
+    fds = (first.fileno(), second.fileno())
+    started = subprocess.Popen(command, stdin=subprocess.PIPE, pass_fds=fds, bufsize=0)
+    with near, first, far, second, started as forwarder:
+        assert forwarder.stdin is not None
+        forwarder.stdin.write(b"0.2 0.1 0\n")
+        near.send(b"early")  # it may be read before the line is
+        assert far.recv(100) == b"early"
+        began = time.monotonic()
+        for number in range(20):
+            near.send(b"%d" % number)
+        assert [int(far.recv(100)) for _ in range(20)] == list(range(20))
+        assert time.monotonic() - began >= 0.2
+        forwarder.stdin.write(b"0 0 1\n")
+        far.settimeout(0.5)
+
+        def passes() -> bool:
+            near.send(b"lost")
+            try:
+                return bool(far.recv(100))
+            except TimeoutError:
+                return False
+
+        assert not all(passes() for _ in range(50)), "the line that loses all was not heard"
+        assert not passes()

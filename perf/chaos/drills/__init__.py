@@ -7,6 +7,7 @@ from types import MappingProxyType
 
 from perf.chaos.drill import Drill
 from perf.chaos.drills import (
+    bad_network,
     bombs,
     burst,
     clock,
@@ -20,7 +21,20 @@ from perf.chaos.drills import (
     store_gone,
 )
 
-_FILES = (slow_loris, bombs, burst, rotate_flood, memory, kill, stopped, full_disk, slow_disk, store_gone, clock)
+_FILES = (
+    slow_loris,
+    bombs,
+    burst,
+    rotate_flood,
+    memory,
+    kill,
+    stopped,
+    full_disk,
+    slow_disk,
+    store_gone,
+    clock,
+    bad_network,
+)
 
 DRILLS: Mapping[str, Drill] = MappingProxyType({one.DRILL.name: one.DRILL for one in _FILES})
 
