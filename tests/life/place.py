@@ -8,8 +8,9 @@ from typing import NamedTuple
 
 import ron_kms
 from ron_kms.model import Kid
-from ron_kms.service.local import LocalKms, _run
+from ron_kms.service.local import LocalKms
 from ron_kms.service.schedule import Fence, Job
+from ron_kms.service.session import run
 from ron_kms.service.sign import SignAnswer
 
 DIGEST = bytes(range(32))
@@ -60,4 +61,4 @@ def do_due(kms: LocalKms, job: Job, now: datetime, fence: Fence = lambda connect
     async def act(kid: Kid) -> bool:
         return await job.act(inner, kid, now, fence)
 
-    return [str(kid) for kid in due if _run(act(kid))]
+    return [str(kid) for kid in due if run(act(kid))]

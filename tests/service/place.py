@@ -10,10 +10,11 @@ from pathlib import Path
 from typing import Any
 
 from ron_kms.model import Caller, new_uuid
-from ron_kms.service.local import LocalKms, _run
+from ron_kms.service.local import LocalKms
 from ron_kms.service.operation import Context
 from ron_kms.service.pipeline import OPERATIONS
 from ron_kms.service.schema import request_of
+from ron_kms.service.session import run
 from ron_kms.store.database import Database
 
 DIGEST = bytes(range(32))
@@ -39,7 +40,7 @@ def act(kms: LocalKms, caller: Caller, name: str, **fields: Any) -> Any:
     """Run an operation for a caller, as the edge would after it has checked scope and body."""
     [operation] = [operation for operation in OPERATIONS if operation.name == name]
     context = Context(caller=caller, request_id=new_uuid())
-    return _run(operation.act(kms._kms, context, request_of(operation.request, fields)))  # type: ignore[arg-type, type-var]
+    return run(operation.act(kms._kms, context, request_of(operation.request, fields)))  # type: ignore[arg-type, type-var]
 
 
 def caller(tenant: str | None = None, *prefixes: str, token_id: str = "token") -> Caller:

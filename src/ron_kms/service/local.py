@@ -1,33 +1,25 @@
-"""``ron_kms.open``: the service's own verbs in this process, without a server.
-
-The acts are those of the service. They are coroutines because the server's store answers on an event loop; here the
-store is waited for where it is asked, so that an act runs from its start to its end without ever being suspended.
-"""
+"""``ron_kms.open``: the service's own verbs in this process, without a server."""
 
 from __future__ import annotations
 
-from collections.abc import Coroutine, Iterable, Mapping, Sequence
-from concurrent.futures import Future
-from pathlib import Path
-from typing import Any, Self, TypeVar
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
 
 from msgspec import UNSET, UnsetType
 
-from ron_kms.capabilities.caveats import ALL_SCOPES
 from ron_kms.crypto.signing import Mode
 from ron_kms.keys.life import Settable
-from ron_kms.model import Caller, Kid, Use, new_uuid
+from ron_kms.model import Kid, Use
 from ron_kms.service import destroy as destroying
 from ron_kms.service import update as updating
 from ron_kms.service.create import CreateRequest, create
 from ron_kms.service.due import JOBS
-from ron_kms.service.operation import Context
 from ron_kms.service.plan import PlanAnswer, PlanRequest, plan
 from ron_kms.service.policy import GetPolicyRequest, PolicyAnswer, PutPolicyRequest, get_policy, put_policy
 from ron_kms.service.read import GetAnswer, ListAnswer, ListRequest, get, list_all
 from ron_kms.service.rotate import RotateAnswer, RotateRequest, rotate
 from ron_kms.service.schedule import Scheduler
-from ron_kms.service.schema import KeyPath, TrackSignature, VersionPath, request_of, request_with
+from ron_kms.service.schema import KeyPath, TrackSignature, VersionPath, request_with
 from ron_kms.service.seal import (
     OpenBatchRequest,
     OpenRequest,
@@ -41,8 +33,8 @@ from ron_kms.service.seal import (
     seal,
     seal_many,
 )
+from ron_kms.service.session import Session, run
 from ron_kms.service.sign import SignAnswer, SignBatchRequest, SignRequest, SignResult, sign, sign_batch
-from ron_kms.service.start import KEY_SLOTS, start_session
 from ron_kms.service.unwrap import (
     UnwrapBatchRequest,
     UnwrapRequest,
@@ -62,33 +54,17 @@ from ron_kms.service.verify import (
     verify_batch,
 )
 from ron_kms.service.wrap import WrapAnswer, WrapBatchRequest, WrapRequest, WrapResult, wrap, wrap_many
-from ron_kms.store.bootstrap import open_store
-
-T = TypeVar("T")
 
 Sigs = Iterable[tuple[str, bytes] | TrackSignature]
 """Signatures, one a track: as an answer has them, or ``(alg, signature)``."""
 
-_OWNER = Caller("local", ALL_SCOPES)
 
-
-class LocalKms:
+class LocalKms(Session):
     """A store of keys and the verbs that work with them, as on the wire: same fields, same answers, same errors.
 
     May be used from several threads at once; every call blocks until it is done, with the GIL released while it signs,
     verifies or waits for the disk. Made by :func:`ron_kms.open`.
     """
-
-    def __init__(
-        self,
-        url: str,
-        *,
-        seal: str,
-        passphrase_file: Path | None = None,
-        key_slots: int = KEY_SLOTS,
-        audit: Path | None = None,
-    ) -> None:
-        self._kms = start_session(open_store(url, seal, passphrase_file), url, audit, wait=_block, key_slots=key_slots)
 
     def create(
         self,
@@ -110,29 +86,29 @@ class LocalKms:
         :raises BadRequest: a name is malformed.
         :raises Unsupported: there is no such suite for this use.
         """
-        fields = {
-            "tenant": tenant,
-            "purpose": purpose,
-            "use": use,
-            "suite": suite,
-            "labels": labels,
-            "policy_hints": policy_hints,
-            "raw_messages": raw_messages,
-            "op_id": op_id,
-        }
-        return _run(create(self._kms, _context(), request_of(CreateRequest, fields))).kid
+        return self._ask(
+            create,
+            CreateRequest,
+            tenant=tenant,
+            purpose=purpose,
+            use=use,
+            suite=suite,
+            labels=labels,
+            policy_hints=policy_hints,
+            raw_messages=raw_messages,
+            op_id=op_id,
+        ).kid
 
     def get(self, kid: str) -> GetAnswer:
         """A key with the public keys and states of all its versions.
 
         :raises NotFound: there is no such key.
         """
-        return _run(get(self._kms, _context(), request_of(KeyPath, _path(Kid.parse(kid).at(None)))))
+        return self._ask(get, KeyPath, **_path(Kid.parse(kid).at(None)))
 
     def list_keys(self, prefix: str = "", *, after: str | None = None, limit: int = 100) -> ListAnswer:
         """Up to ``limit`` keys under a prefix of whole segments, beginning after a kid."""
-        fields = {"prefix": prefix, "after": after, "limit": limit}
-        return _run(list_all(self._kms, _context(), request_of(ListRequest, fields)))
+        return self._ask(list_all, ListRequest, prefix=prefix, after=after, limit=limit)
 
     def rotate(self, kid: str, *, suite: str | None = None, op_id: str | None = None) -> RotateAnswer:
         """Make the next version of a key; those before it go on verifying and opening.
@@ -143,8 +119,7 @@ class LocalKms:
         :raises KeyDisabled: the key is destroyed or going to be.
         :raises PolicyRefused: the suite would be weaker.
         """
-        fields = {"kid": kid, "suite": suite, "op_id": op_id}
-        return _run(rotate(self._kms, _context(), request_of(RotateRequest, fields)))
+        return self._ask(rotate, RotateRequest, kid=kid, suite=suite, op_id=op_id)
 
     def update(
         self,
@@ -174,7 +149,7 @@ class LocalKms:
             "labels": labels,
             "policy_hints": policy_hints,
         }
-        return _run(updating.update_key(self._kms, _context(if_match), request_with(updating.UpdateKeyRequest, fields)))
+        return self._answer(updating.update_key, request_with(updating.UpdateKeyRequest, fields), if_match)
 
     def set_state(self, kid: str, state: Settable, *, if_match: str = "*") -> VersionAnswer:
         """Enable or disable the version that ``kid`` names, or mark it as compromised, which is final.
@@ -183,10 +158,8 @@ class LocalKms:
         :raises PreconditionFailed: it has another.
         :raises Conflict: the state does not follow the present one.
         """
-        fields = {**_path(Kid.parse(kid)), "state": state}
-        return _run(
-            updating.update_version(self._kms, _context(if_match), request_of(updating.UpdateVersionRequest, fields))
-        )
+        path = _path(Kid.parse(kid))
+        return self._ask(updating.update_version, updating.UpdateVersionRequest, if_match=if_match, **path, state=state)
 
     def destroy(
         self, kid: str, *, window_seconds: int | None = None, op_id: str | None = None
@@ -200,10 +173,8 @@ class LocalKms:
         name = Kid.parse(kid)
         fields = {**_path(name), "window_seconds": window_seconds, "op_id": op_id}
         if name.version is None:
-            key = request_of(destroying.DestroyKeyRequest, fields)
-            return _run(destroying.destroy_key(self._kms, _context(), key))
-        version = request_of(destroying.DestroyVersionRequest, fields)
-        return _run(destroying.destroy_version(self._kms, _context(), version))
+            return self._ask(destroying.destroy_key, destroying.DestroyKeyRequest, **fields)
+        return self._ask(destroying.destroy_version, destroying.DestroyVersionRequest, **fields)
 
     def restore(self, kid: str) -> KeyAnswer | VersionAnswer:
         """Take the destruction of a version or of a whole key back.
@@ -212,8 +183,8 @@ class LocalKms:
         """
         name = Kid.parse(kid)
         if name.version is None:
-            return _run(destroying.restore_key(self._kms, _context(), request_of(KeyPath, _path(name))))
-        return _run(destroying.restore_version(self._kms, _context(), request_of(VersionPath, _path(name))))
+            return self._ask(destroying.restore_key, KeyPath, **_path(name))
+        return self._ask(destroying.restore_version, VersionPath, **_path(name))
 
     def sign(
         self, kid: str, *, digest: bytes | None = None, message: bytes | None = None, op_id: str | None = None
@@ -225,16 +196,14 @@ class LocalKms:
         :raises KeyDisabled, Conflict: the version may not sign.
         :raises BadRequest, Unsupported: not what this key signs.
         """
-        fields = {"kid": kid, "digest": digest, "message": message, "op_id": op_id}
-        return _run(sign(self._kms, _context(), request_of(SignRequest, fields)))
+        return self._ask(sign, SignRequest, kid=kid, digest=digest, message=message, op_id=op_id)
 
     def sign_batch(self, items: Sequence[Mapping[str, Any]], *, kid: str | None = None) -> list[SignResult]:
         """Sign up to 1,024 items, each of which succeeds or fails by itself.
 
         :param items: the fields of :meth:`sign`, such as ``{"digest": ...}``; an item's kid goes before ``kid``.
         """
-        fields = {"items": items, "kid": kid}
-        return _run(sign_batch(self._kms, _context(), request_of(SignBatchRequest, fields))).items
+        return self._ask(sign_batch, SignBatchRequest, items=items, kid=kid).items
 
     def verify(
         self,
@@ -251,14 +220,15 @@ class LocalKms:
         :raises NotFound: there is no such key.
         :raises PolicyRefused: ``mode`` is looser than policy.
         """
-        fields = {
-            "kid": kid,
-            "sigs": _tracks(sigs),
-            "digest": digest,
-            "message": message,
-            "policy": None if mode is None else {"mode": mode},
-        }
-        return _run(verify(self._kms, _context(), request_of(VerifyRequest, fields)))
+        return self._ask(
+            verify,
+            VerifyRequest,
+            kid=kid,
+            sigs=_tracks(sigs),
+            digest=digest,
+            message=message,
+            policy=None if mode is None else {"mode": mode},
+        )
 
     def verify_batch(self, items: Sequence[Mapping[str, Any]], *, kid: str | None = None) -> list[VerifyResult]:
         """Check up to 1,024 items, each by itself.
@@ -267,8 +237,7 @@ class LocalKms:
             ``kid``.
         """
         listed = [{**item, "sigs": _tracks(item.get("sigs", ()))} for item in items]
-        fields = {"items": listed, "kid": kid}
-        return _run(verify_batch(self._kms, _context(), request_of(VerifyBatchRequest, fields))).items
+        return self._ask(verify_batch, VerifyBatchRequest, items=listed, kid=kid).items
 
     def wrap(
         self, kid: str, *, plaintext: bytes | None = None, size: int | None = None, context: bytes = b""
@@ -278,13 +247,11 @@ class LocalKms:
         :raises NotFound: there is no such key.
         :raises KeyDisabled, Conflict: the version may not wrap.
         """
-        fields = {"kid": kid, "plaintext": plaintext, "size": size, "context": context}
-        return _run(wrap(self._kms, _context(), request_of(WrapRequest, fields)))
+        return self._ask(wrap, WrapRequest, kid=kid, plaintext=plaintext, size=size, context=context)
 
     def wrap_batch(self, items: Sequence[Mapping[str, Any]], *, kid: str | None = None) -> list[WrapResult]:
         """Wrap up to 1,024 data keys; items have the fields of :meth:`wrap`."""
-        fields = {"items": items, "kid": kid}
-        return _run(wrap_many(self._kms, _context(), request_of(WrapBatchRequest, fields))).items
+        return self._ask(wrap_many, WrapBatchRequest, items=items, kid=kid).items
 
     def unwrap(self, kid: str, wrapped: bytes, *, context: bytes = b"") -> bytes:
         """Open a wrapped data key with the version that it names.
@@ -292,23 +259,19 @@ class LocalKms:
         :raises BadRequest: it does not open, whatever the cause.
         :raises KeyDisabled: the version may not open.
         """
-        fields = {"kid": kid, "wrapped": wrapped, "context": context}
-        return _run(unwrap(self._kms, _context(), request_of(UnwrapRequest, fields))).plaintext
+        return self._ask(unwrap, UnwrapRequest, kid=kid, wrapped=wrapped, context=context).plaintext
 
     def unwrap_batch(self, items: Sequence[Mapping[str, Any]], *, kid: str | None = None) -> list[UnwrapResult]:
         """Open up to 1,024 wrapped data keys; items have the fields of :meth:`unwrap`."""
-        fields = {"items": items, "kid": kid}
-        return _run(unwrap_many(self._kms, _context(), request_of(UnwrapBatchRequest, fields))).items
+        return self._ask(unwrap_many, UnwrapBatchRequest, items=items, kid=kid).items
 
     def rewrap(self, kid: str, wrapped: bytes, *, context: bytes = b"") -> WrapAnswer:
         """Wrap a wrapped data key anew for the newest version, without showing it."""
-        fields = {"kid": kid, "wrapped": wrapped, "context": context}
-        return _run(rewrap(self._kms, _context(), request_of(UnwrapRequest, fields)))
+        return self._ask(rewrap, UnwrapRequest, kid=kid, wrapped=wrapped, context=context)
 
     def rewrap_batch(self, items: Sequence[Mapping[str, Any]], *, kid: str | None = None) -> list[WrapResult]:
         """Rewrap up to 1,024 data keys; items have the fields of :meth:`rewrap`."""
-        fields = {"items": items, "kid": kid}
-        return _run(rewrap_many(self._kms, _context(), request_of(UnwrapBatchRequest, fields))).items
+        return self._ask(rewrap_many, UnwrapBatchRequest, items=items, kid=kid).items
 
     def seal(self, kid: str, plaintext: bytes, *, aad: bytes = b"") -> SealAnswer:
         """Encrypt and authenticate data under the key's newest version.
@@ -316,13 +279,11 @@ class LocalKms:
         :raises NotFound: there is no such key.
         :raises KeyDisabled, Conflict: the version may not seal.
         """
-        fields = {"kid": kid, "plaintext": plaintext, "aad": aad}
-        return _run(seal(self._kms, _context(), request_of(SealRequest, fields)))
+        return self._ask(seal, SealRequest, kid=kid, plaintext=plaintext, aad=aad)
 
     def seal_batch(self, items: Sequence[Mapping[str, Any]], *, kid: str | None = None) -> list[SealResult]:
         """Seal up to 1,024 items; they have the fields of :meth:`seal`."""
-        fields = {"items": items, "kid": kid}
-        return _run(seal_many(self._kms, _context(), request_of(SealBatchRequest, fields))).items
+        return self._ask(seal_many, SealBatchRequest, items=items, kid=kid).items
 
     def open(self, kid: str, sealed: bytes, *, aad: bytes = b"") -> bytes:
         """Open sealed data with the version that they name.
@@ -330,13 +291,11 @@ class LocalKms:
         :raises BadRequest: they do not open, whatever the cause.
         :raises KeyDisabled: the version may not open.
         """
-        fields = {"kid": kid, "sealed": sealed, "aad": aad}
-        return _run(open_one(self._kms, _context(), request_of(OpenRequest, fields))).plaintext
+        return self._ask(open_one, OpenRequest, kid=kid, sealed=sealed, aad=aad).plaintext
 
     def open_batch(self, items: Sequence[Mapping[str, Any]], *, kid: str | None = None) -> list[OpenResult]:
         """Open up to 1,024 sealed items; they have the fields of :meth:`open`."""
-        fields = {"items": items, "kid": kid}
-        return _run(open_many(self._kms, _context(), request_of(OpenBatchRequest, fields))).items
+        return self._ask(open_many, OpenBatchRequest, items=items, kid=kid).items
 
     def run_due(self) -> bool:
         """Rotate and destroy what is due, a batch of each; returns whether there is more.
@@ -344,11 +303,11 @@ class LocalKms:
         A running service does this by itself; without one it is for who has opened the store, now and then. It leaves
         alone what another process is at.
         """
-        return _run(Scheduler(self._kms, JOBS).turn())
+        return run(Scheduler(self._kms, JOBS).turn())
 
     def policy(self, tenant: str) -> PolicyAnswer:
         """The tenant's post-quantum policy."""
-        return _run(get_policy(self._kms, _context(), request_of(GetPolicyRequest, {"tenant": tenant})))
+        return self._ask(get_policy, GetPolicyRequest, tenant=tenant)
 
     def set_policy(self, tenant: str, *, phase: int, rollout_percent: int = 100, if_match: str = "*") -> PolicyAnswer:
         """Set the tenant's post-quantum policy.
@@ -357,43 +316,13 @@ class LocalKms:
         :raises PreconditionFailed: it has another.
         """
         fields = {"tenant": tenant, "phase": phase, "rollout_percent": rollout_percent}
-        context = _context(if_match)
-        return _run(put_policy(self._kms, context, request_of(PutPolicyRequest, fields)))
+        return self._ask(put_policy, PutPolicyRequest, if_match=if_match, **fields)
 
     def plan_policy(
         self, tenant: str, *, rollout_percent: int = 100, after: str | None = None, limit: int = 100
     ) -> PlanAnswer:
         """What one step of the tenant's post-quantum policy would change."""
-        fields = {"tenant": tenant, "rollout_percent": rollout_percent, "after": after, "limit": limit}
-        return _run(plan(self._kms, _context(), request_of(PlanRequest, fields)))
-
-    def close(self) -> None:
-        """Close the store and wipe every key."""
-        self._kms.close()
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self.close()
-
-
-def _run(act: Coroutine[Any, Any, T]) -> T:
-    try:
-        act.send(None)
-    except StopIteration as end:
-        result: T = end.value
-        return result
-    act.close()
-    raise RuntimeError("an act was suspended, which nothing that it waits for here can cause")
-
-
-async def _block(future: Future[T]) -> T:
-    return future.result()
-
-
-def _context(if_match: str | None = None) -> Context:
-    return Context(caller=_OWNER, request_id=new_uuid(), if_match=if_match)
+        return self._ask(plan, PlanRequest, tenant=tenant, rollout_percent=rollout_percent, after=after, limit=limit)
 
 
 def _path(kid: Kid) -> dict[str, Any]:
