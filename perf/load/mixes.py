@@ -106,6 +106,11 @@ def _closed(name: str, requests: Sequence[Request], load: Load) -> Stream:
     return Stream(name, requests, None, load.connections, load.depth)
 
 
+def _calibrating(requests: Sequence[Request]) -> list[Stream]:
+    """As many under way as keep a core busy, and no more: what is refused tells nothing about the target."""
+    return [Stream("all", requests, None, 8, 8)]
+
+
 def _open(name: str, requests: Sequence[Request], rate: float, load: Load) -> Stream:
     return Stream(name, requests, rate, load.connections, max(load.depth, 32))
 
@@ -123,7 +128,7 @@ def _single(meaning: str, requests: Callable[[Service, Tenant, Load], list[Reque
 def _steady(service: Service, load: Load) -> Mix:
     requests = steady_requests(service, service.tenant("a"), load.suites)
     share = STEADY_SHARE if load.share is None else load.share
-    return Mix([_closed("all", requests, load)], lambda target: [_open("all", requests, target * share, load)])
+    return Mix(_calibrating(requests), lambda target: [_open("all", requests, target * share, load)])
 
 
 def _burst(service: Service, load: Load) -> Mix:
@@ -141,7 +146,7 @@ def _burst(service: Service, load: Load) -> Mix:
             replace(_open("after", requests, calm, load), begin=end),
         ]
 
-    return Mix([_closed("all", requests, load)], streams)
+    return Mix(_calibrating(requests), streams)
 
 
 def _rotate(service: Service, load: Load) -> Mix:
@@ -159,7 +164,7 @@ def _rotate(service: Service, load: Load) -> Mix:
             Stream("steady's rotations", rotates, load.rotate_rate, 2, 32, half),
         ]
 
-    return Mix([_closed("all", mixed, load)], streams)
+    return Mix(_calibrating(mixed), streams)
 
 
 def _isolation(top: tuple[int, int], low: tuple[int, int]) -> Callable[[Service, Load], Mix]:

@@ -6,6 +6,7 @@ import statistics
 from typing import Any
 
 from perf.load.figures import median
+from perf.load.verdicts import verdicts
 from perf.record import Record
 
 
@@ -23,7 +24,6 @@ def table(made: Record) -> str:
         f"resident: {_most(made, 'resident'):.0f} MiB a worker at most, {_most(made, 'all_resident'):.0f} in all",
         f"descriptors: {_most(made, 'files'):.0f} at most",
         f"worst round: errors {_most(made, 'errors'):.3%}, shed {_most(made, 'shed'):.3%}",
-        f"refused by pq_policy: {sum(_rounds(made, 'pq_policy')):.0f}",
     ]
     if told["target"] is not None:
         lines.append(f"target {told['target']:,.0f} operations a second")
@@ -38,6 +38,7 @@ def table(made: Record) -> str:
     for client, counts in told["clients"].items():
         ended = ", ".join(f"{status} {count:,}" for status, count in (counts["statuses"] | counts["codes"]).items())
         lines.append(f"{client}: {ended}" + (f"; unsent {counts['unsent']:,}" if counts["unsent"] else ""))
+    lines += ["", *map(str, verdicts(made))]
     return "\n".join(lines)
 
 

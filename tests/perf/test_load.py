@@ -16,6 +16,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import pytest
 
 if not (Path(__file__).parents[2] / "perf" / "load").is_dir():
@@ -39,6 +40,7 @@ from perf.load.table import table
 from perf.load.targets import REFERENCES, ours
 from perf.load.trivial import application
 from perf.load.turns import Turn, find_capacities, measure, to_records
+from perf.load.verdicts import verdicts
 from perf.load.wire import Request
 
 CORES = sorted(os.sched_getaffinity(0))[:1]
@@ -140,7 +142,7 @@ def test_a_lost_connection_counts_and_is_replaced(tmp_path: Path) -> None:
         stream = _signs(mortal, 100.0)
         killer = threading.Timer(0.5, os.kill, (mortal.workers()[0], signal.SIGKILL))
         killer.start()
-        seen = run(mortal.address, [stream], seconds=3.0, warmup=0.1).seen["a"]
+        seen = run(mortal.address, [stream], seconds=2.5, warmup=0.1).seen["a"]
     assert seen.statuses[200] > 20
     assert max(seen.times) > 1.0, "nothing was answered after the connections were lost"
 
@@ -229,7 +231,7 @@ def test_a_calibration_finds_out_what_a_service_can_do(service: Service) -> None
 def _in_turns(turns: list[Turn], name: str) -> list[record.Record]:
     for turn in turns:
         turn.capacity = 100.0
-    measure(turns, [100.0] * len(turns), 0.2, 2, 2)
+    measure(turns, [100.0] * len(turns), 0.3, 1, 2)
     return to_records(turns, _begun(name), "")
 
 
@@ -251,6 +253,38 @@ def test_latency_beside_what_is_asked_for(service: Service, monkeypatch: pytest.
     told = latencies.table(turns, _in_turns(turns, "latency"))
     assert {turn.of for turn in turns} == set(REFERENCES)
     assert told.count("met") + told.count("missed") == 2 * len(turns)
+
+
+@pytest.mark.parametrize(
+    ("name", "setting", "kind", "of", "value", "met"),
+    [
+        ("isolation-80", {}, "skew", "", 1.19, True),
+        ("isolation-80", {}, "skew", "", 1.21, False),
+        ("flood", {}, "p95", "sign ed25519, singles", 20.1, False),
+        ("burst", {"server": "granian", "depth": 8}, "p99", "sign ed25519, burst", 19.9, True),
+        ("sign", {"server": "granian", "depth": 1}, "rate", "", 4_499.0, False),
+        ("sign", {"server": "granian", "depth": 8}, "rate", "", 9_001.0, True),
+        ("batch", {"batch": 256}, "rate", "", 0.61e6 / 13, True),
+        ("batch", {"batch": 256, "server": "granian"}, "rate", "", 0.69e6 / 13, False),
+    ],
+)
+def test_what_is_asked_of_a_mix(
+    name: str, setting: dict[str, record.Value], kind: str, of: str, value: float, met: bool
+) -> None:
+    made = _begun(name)
+    whole = {"errors": 0.0, "shed": 0.0, "pq_policy": 0.0, "all_resident": 160.0, "resident": 80.0, "floor": 13.0}
+    made = msgspec.structs.replace(
+        made,
+        setting=made.setting | {"suite": "classical", "connections": 8} | setting,
+        measures=(
+            *(record.Measure(one, "", (many,)) for one, many in whole.items()),
+            record.Measure(kind, of, (value,)),
+        ),
+    )
+    *general, own = verdicts(made)
+    assert own.met is met
+    assert all(one.met for one in general)
+    assert str(own).endswith("met" if met else "missed")
 
 
 def test_a_durable_signature_may_wait_for_syncs() -> None:
