@@ -1,9 +1,9 @@
-"""Measures as a table: a line for each operation, a column for each size."""
+"""Measures as a table: a line for each thing that was measured, a column for each kind of measure."""
 
 from __future__ import annotations
 
 import statistics
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 
 from perf.micro.targets import Verdict
 from perf.record import KINDS, Measure, Record
@@ -20,12 +20,14 @@ def heading(record: Record) -> str:
     )
 
 
-def lines(measures: Iterable[Measure]) -> list[str]:
-    """Median and least of each measure's rounds."""
-    told = [f"{'':13} {'':45} {'median':>12} {'least':>12}"]
-    for one in measures:
-        median, least = statistics.median(one.rounds), min(one.rounds)
-        told.append(f"{one.kind:13} {one.of:45} {median:12,.2f} {least:12,.2f} {KINDS[one.kind].unit}")
+def lines(measures: Sequence[Measure]) -> list[str]:
+    """Medians of the rounds."""
+    kinds = list(dict.fromkeys(one.kind for one in measures))
+    found = {(one.of, one.kind): statistics.median(one.rounds) for one in measures if one.rounds}
+    told = [" " * 42 + "".join(f"{f'{kind} {KINDS[kind].unit}'.strip():>18}" for kind in kinds)]
+    for of in dict.fromkeys(one.of for one in measures):
+        values = (f"{found[of, kind]:18,.2f}" if (of, kind) in found else " " * 18 for kind in kinds)
+        told.append(f"{of:42}" + "".join(values))
     return told
 
 
@@ -36,4 +38,6 @@ def judged(verdicts: Sequence[Verdict]) -> list[str]:
         word = ("met" if one.met else "missed") + ("" if one.sure else "?")
         bounds = f"{one.ratio.value:.2f} ({one.ratio.low:.2f} to {one.ratio.high:.2f})"
         told.append(f"{one.target:8} {one.where:45} {bounds}, at most {one.limit:g} wanted: {word}")
-    return [*told, "A question mark: too few rounds, or the limit is within the bounds of what was measured."]
+    if told:
+        told.append("A question mark: too few rounds, or the limit is within the bounds of what was measured.")
+    return told

@@ -7,6 +7,7 @@ import subprocess
 import sys
 from collections import Counter
 from collections.abc import Iterator, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import NamedTuple
 
@@ -74,3 +75,12 @@ def _entries(folder: Path, size: int) -> Iterator[Entry]:
     for entry in read_records(Folder(folder), 0, size, size):
         if isinstance(entry, Entry):
             yield entry
+
+
+def disk_bytes(folder: Path) -> int:
+    """As the file system counts it. Files go away while they are looked at: tiles replace what was in part."""
+    total = 0
+    for path in folder.rglob("*"):
+        with suppress(FileNotFoundError):
+            total += path.lstat().st_blocks * 512
+    return total

@@ -5,6 +5,7 @@ from __future__ import annotations
 import random
 from typing import NamedTuple
 
+from perf.load.batches import verify_batches, wrap_batches
 from perf.load.generator import Stream
 from perf.load.mixes import SUITES, steady_requests
 from perf.load.scenarios import sign_requests
@@ -13,7 +14,7 @@ from perf.load.wire import Request
 
 BATCH = 16
 KEYS = 8
-"""Of each kind of batch, and of those that are signed with and rotated."""
+"""That are signed with and rotated."""
 CLASSICAL_SHARE = 3
 """Requests with classical suites for each with hybrid ones."""
 _PARTS = 1_000
@@ -48,8 +49,8 @@ def streams(service: Service, operations: float) -> list[Stream]:
         *sign_requests(service, tenant, classical.sign, BATCH) * CLASSICAL_SHARE,
         *sign_requests(service, tenant, hybrid.sign, BATCH),
     ]
-    checks = _verify_batches(service, tenant, classical.sign) + _verify_batches(service, tenant, hybrid.sign)
-    wraps = _wrap_batches(service, tenant, classical.wrap) + _wrap_batches(service, tenant, hybrid.wrap)
+    checks = [one for suite in (classical, hybrid) for one in verify_batches(service, tenant, suite.sign, BATCH)]
+    wraps = [one for suite in (classical, hybrid) for one in wrap_batches(service, tenant, suite.wrap, BATCH)]
     mixed = [*batches * 7, *checks * (2 * len(batches) // len(checks)), *wraps * (len(batches) // len(wraps))]
     fields = {"tenant": tenant.name, "purpose": "soak", "use": "sign", "suite": classical.sign}
     creations = [service.request(tenant, "keys", fields, f"create {classical.sign}")]
@@ -73,21 +74,3 @@ def _rotated(service: Service, tenant: Tenant, suite: str) -> tuple[list[Request
         ],
         [service.request(tenant, "rotate", {"kid": kid}, f"rotate {suite}") for kid in kids],
     )
-
-
-def _verify_batches(service: Service, tenant: Tenant, suite: str) -> list[Request]:
-    source = random.Random(suite)
-    made = []
-    for kid in service.keys(tenant, "sign", suite, KEYS):
-        items = [{"digest": digest(source)} for _ in range(BATCH)]
-        signed = service.call("./sign:batch", {"kid": kid, "items": items})["items"]
-        asked = [{**item, "sigs": one["sigs"]} for item, one in zip(items, signed, strict=True)]
-        content = {"kid": kid, "items": asked}
-        made.append(service.request(tenant, "verify:batch", content, f"verify:batch {suite}"))
-    return made
-
-
-def _wrap_batches(service: Service, tenant: Tenant, suite: str) -> list[Request]:
-    kids = [kid.partition("#")[0] for kid in service.keys(tenant, "wrap", suite, KEYS)]
-    items = [{"size": 32}] * BATCH
-    return [service.request(tenant, "wrap:batch", {"kid": kid, "items": items}, f"wrap:batch {suite}") for kid in kids]

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Sequence
-from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import NamedTuple
@@ -13,6 +12,7 @@ from perf.floor import signature_us
 from perf.load.generator import Outcome, Stream, run
 from perf.load.service import Service, Watch
 from perf.load.usage import Sample
+from perf.soak.ledger import disk_bytes
 
 _REST_SECONDS = 3.0
 """How long a service may take to let go of the connections of a slice."""
@@ -100,7 +100,7 @@ def _rest(service: Service, origin: float, first: Rest | None) -> Rest:
         at=time.perf_counter() - origin,
         files=files,
         threads=sum(_status(pid, "Threads") for pid in workers),
-        audit=_bytes(service.data_dir / "audit"),
+        audit=disk_bytes(service.data_dir / "audit"),
         floor=signature_us(service.cores),
     )
 
@@ -118,12 +118,3 @@ def _files(pids: Sequence[int]) -> int:
 def _status(pid: int, name: str) -> int:
     lines = Path(f"/proc/{pid}/status").read_text().splitlines()
     return next((int(line.split()[1]) for line in lines if line.startswith(f"{name}:")), 0)
-
-
-def _bytes(folder: Path) -> int:
-    """As the file system counts it. Files go away while they are looked at: tiles replace what was in part."""
-    total = 0
-    for path in folder.rglob("*"):
-        with suppress(FileNotFoundError):
-            total += path.lstat().st_blocks * 512
-    return total

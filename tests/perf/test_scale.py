@@ -18,6 +18,7 @@ from perf.scale import keys  # noqa: E402
 from perf.scale.keys import Cost, Round  # noqa: E402
 from perf.scale.stores import Filling, copy, filled  # noqa: E402
 from ron_kms.model import Kid  # noqa: E402
+from tests.counts import LONG  # noqa: E402
 
 
 def scale(*arguments: str, folder: Path) -> tuple[str, list[Record]]:
@@ -42,6 +43,30 @@ def test_costs_by_number_of_keys(tmp_path: Path) -> None:
     assert [one["target"] for one in verdicts] == ["cost"] * 4 + ["open"]
     assert not any(one["sure"] for one in verdicts), "two rounds prove nothing"
     assert "sign cold, 40 keys" in told
+
+
+def test_costs_by_items_in_a_batch(tmp_path: Path) -> None:
+    told, [record] = scale("batch", "--sizes=1,16", "--suites=ed25519", "--rounds=1", "--seconds=0.2", folder=tmp_path)
+    cells = {one.of for one in record.measures}
+    assert cells == {f"{operation} ed25519, batch {items}" for operation in ("sign", "verify") for items in (1, 16)}
+    assert {one.kind for one in record.measures} >= {"cpu", "rate", "p50", "floor", "payload"}
+    assert set(record.detail["core"]) == {"sign ed25519", "verify ed25519"}
+    assert set(record.detail["in_process"]) == cells
+    assert record.detail["audit"]["records"] > 0
+    assert "verify ed25519, batch 16" in told
+
+
+@pytest.mark.skipif(not LONG, reason="four services: only at full counts")
+def test_costs_by_tenants_and_by_workers(tmp_path: Path) -> None:
+    common = ("--rounds=1", "--seconds=0.2")
+    scale("tenants", "--numbers=1,20", *common, f"--stores={tmp_path / 'stores'}", folder=tmp_path)
+    told, [of_tenants, of_workers] = scale("workers", *common, folder=tmp_path)
+    assert set(of_tenants.detail["memory"]) == set(of_tenants.detail["metrics"]) == {"1", "20"}
+    assert {one.of for one in of_tenants.measures} == {
+        f"{operation}, {number} tenants" for operation in ("verify", "sign") for number in (1, 20)
+    }
+    assert len({one.of for one in of_workers.measures}) == 4
+    assert "2 workers" in told
 
 
 def test_a_filled_store_holds_keys_that_work_and_stays_as_it_is(tmp_path: Path) -> None:
