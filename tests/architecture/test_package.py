@@ -37,6 +37,12 @@ def test_import_loads_neither_server_nor_sql() -> None:
     assert set(done.stdout.split()) & HEAVY == set()
 
 
+def test_a_worker_loads_no_server_before_one_is_chosen_and_no_migrations() -> None:
+    program = "import sys, ron_kms.server.worker; print(*{name.partition('.')[0] for name in sys.modules})"
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
+    assert set(done.stdout.split()) & {"alembic", "granian", "hypercorn", "mako"} == set()
+
+
 def test_the_package_says_that_it_is_typed() -> None:
     assert (PACKAGE / "py.typed").is_file()
     assert [path.name for path in sources(".pyx") if not path.with_suffix(".pyi").is_file()] == []

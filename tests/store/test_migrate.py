@@ -7,12 +7,14 @@ from pathlib import Path
 
 import pytest
 from alembic.autogenerate import compare_metadata
+from alembic.config import Config
 from alembic.runtime.migration import MigrationContext
+from alembic.script import ScriptDirectory
 from pysqlite3 import dbapi2 as sqlite
 
 import ron_kms.store
 from ron_kms.errors import ConfigurationError, StoreCorrupt, StoreUnavailable
-from ron_kms.store.migrate import migrate
+from ron_kms.store.migrate import migrate, revisions
 from ron_kms.store.schema import METADATA
 from ron_kms.store.sqlite import transaction
 from tests.store.sample import Place
@@ -37,6 +39,13 @@ def test_the_steps_end_at_the_schema(place: Place) -> None:
                 for column in table.columns
             ]
             assert told == expected
+
+
+def test_steps_are_known_without_alembic() -> None:
+    config = Config()
+    config.set_main_option("script_location", str(Path(ron_kms.store.__path__[0]) / "migrations"))
+    newest_first = [script.revision for script in ScriptDirectory.from_config(config).walk_revisions()]
+    assert revisions() == newest_first[::-1]
 
 
 def test_migrating_again_changes_nothing(place: Place) -> None:

@@ -9,10 +9,10 @@ from typing import Protocol
 
 from ron_kms.config import Address, Settings
 from ron_kms.errors import ConfigurationError
+from ron_kms.server.asgi import App
 from ron_kms.server.granian import installed
 from ron_kms.server.granian.trial import check_files
 from ron_kms.server.guards.limits import Limits
-from ron_kms.server.guards.serve import App, Server
 from ron_kms.server.tls import files_of, make_context
 from ron_kms.server.tls_groups import X25519MLKEM768, offers
 
@@ -53,10 +53,13 @@ def make_server(app: App, settings: Settings) -> Serving:
     :raises ConfigurationError: it is not installed, or certificates cannot be used.
     """
     limits = limits_of(settings)
+    # A worker holds the modules of the one that was chosen.
     if settings.server == "hypercorn":
+        from ron_kms.server.guards.serve import Server  # noqa: PLC0415
+
         return Server(app, limits, make_context(settings))
     installed.check()
-    from ron_kms.server.granian.serve import GranianServer  # noqa: PLC0415 - an extra, loaded where it is chosen
+    from ron_kms.server.granian.serve import GranianServer  # noqa: PLC0415
 
     make_context(settings)
     return GranianServer(app, limits, files_of(settings))

@@ -25,6 +25,7 @@ from ron_kms.api.http.call import Checker
 from ron_kms.engine.queue import CryptoQueue
 from ron_kms.errors import KmsError
 from ron_kms.model import Caller
+from ron_kms.server.asgi import App, Receive, Scope, Send
 from ron_kms.service.kms import Kms
 from ron_kms.service.operation import Context, Operation
 from ron_kms.store.bootstrap import Store
@@ -33,9 +34,6 @@ from ron_kms.store.database import Database
 _FLUSH_MILLIS = 500
 
 T = TypeVar("T")
-Scope = MutableMapping[str, Any]
-Send = Callable[[MutableMapping[str, Any]], Awaitable[None]]
-App = Callable[[Scope, Callable[[], Awaitable[Any]], Send], Awaitable[None]]
 
 
 class Traces:
@@ -58,7 +56,7 @@ class Traces:
     def app(self, app: App) -> App:
         """With a span for each request; its name is the operation's, once that is known."""
 
-        async def traced(scope: Scope, receive: Callable[[], Awaitable[Any]], send: Send) -> None:
+        async def traced(scope: Scope, receive: Receive, send: Send) -> None:
             if scope["type"] != "http":
                 await app(scope, receive, send)
                 return

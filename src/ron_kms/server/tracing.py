@@ -10,7 +10,7 @@ from ron_kms.api.http.call import Checker
 from ron_kms.config import Settings
 from ron_kms.engine.queue import CryptoQueue
 from ron_kms.errors import ConfigurationError
-from ron_kms.server.guards.serve import App
+from ron_kms.server.asgi import App
 from ron_kms.service.operation import Operation
 from ron_kms.store.bootstrap import Store
 

@@ -10,16 +10,13 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from alembic import command
-from alembic.config import Config
-from alembic.runtime.migration import MigrationContext
-from alembic.script import ScriptDirectory
 from sqlalchemy import Connection, inspect
 
 from ron_kms.errors import ConfigurationError, StoreCorrupt, StoreUnavailable
 from ron_kms.store.sqlite import database_path, transaction
 
 _LOCK_SECONDS = 60.0
+_MIGRATIONS = Path(__file__).with_name("migrations")
 _alembic = threading.Lock()  # Alembic keeps what it is working on in globals
 
 
@@ -39,21 +36,39 @@ def migrate(url: str) -> None:
 
 
 def _upgrade(connection: Connection) -> None:
-    config = Config()
-    config.set_main_option("script_location", str(Path(__file__).with_name("migrations")))
-    config.attributes["connection"] = connection
-    known = {script.revision for script in ScriptDirectory.from_config(config).walk_revisions()}
+    known = revisions()
     tables = set(inspect(connection).get_table_names())
-    heads = MigrationContext.configure(connection).get_current_heads() if "alembic_version" in tables else ()
+    heads = _heads(connection) if "alembic_version" in tables else []
     if tables and len(heads) != 1:
         raise StoreCorrupt("table alembic_version does not name the store's revision: it was changed outside ron-kms")
-    if not known.issuperset(heads):
+    if not set(known).issuperset(heads):
         name = str(heads[0])
         raise ConfigurationError(
             f"table alembic_version says that the store is at revision {name if name.isalnum() else '(unreadable)'},"
             " which this version of ron-kms does not know",
             hint="Start the version of ron-kms that has last used this store, or a newer one.",
         )
+    if heads != known[-1:]:
+        _take_steps(connection)
+
+
+def revisions() -> list[str]:
+    """All steps of the schema, oldest first: a step's file begins with its revision."""
+    return sorted(path.name.partition("_")[0] for path in (_MIGRATIONS / "versions").glob("[0-9]*.py"))
+
+
+def _heads(connection: Connection) -> list[str]:
+    return [row[0] for row in connection.exec_driver_sql("SELECT version_num FROM alembic_version")]
+
+
+def _take_steps(connection: Connection) -> None:
+    # Most starts have none to take, workers never: Alembic's import costs a quarter of theirs, and memory.
+    from alembic import command  # noqa: PLC0415
+    from alembic.config import Config  # noqa: PLC0415
+
+    config = Config()
+    config.set_main_option("script_location", str(_MIGRATIONS))
+    config.attributes["connection"] = connection
     command.upgrade(config, "head")
 
 

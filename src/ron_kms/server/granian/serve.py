@@ -17,9 +17,10 @@ from granian.http import HTTP1Settings, HTTP2Settings
 
 from ron_kms.config import Settings
 from ron_kms.errors import ConfigurationError
+from ron_kms.server.asgi import App
 from ron_kms.server.granian.sockets import Sweeper
 from ron_kms.server.guards.limits import Limits
-from ron_kms.server.guards.serve import BACKLOG, App
+from ron_kms.server.sockets import BACKLOG
 from ron_kms.server.tls import Files, files_of, make_context
 from ron_kms.trace import trace
 

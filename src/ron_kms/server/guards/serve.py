@@ -7,7 +7,7 @@ import contextlib
 import socket
 import ssl
 import time
-from collections.abc import Awaitable, Callable, MutableMapping
+from collections.abc import Callable
 from typing import Any, cast
 from wsgiref.handlers import format_date_time
 
@@ -17,16 +17,13 @@ from hypercorn.config import Config
 from hypercorn.logging import Logger
 
 from ron_kms.config import Settings
+from ron_kms.server.asgi import App
 from ron_kms.server.guards.connection import GuardedConnection
 from ron_kms.server.guards.limits import Limits, Load
+from ron_kms.server.sockets import BACKLOG
 from ron_kms.server.tls import make_context
 from ron_kms.trace import trace
 
-App = Callable[
-    [MutableMapping[str, Any], Callable[[], Awaitable[Any]], Callable[[Any], Awaitable[None]]], Awaitable[None]
-]
-
-BACKLOG = 1024
 _log = structlog.get_logger("ron_kms.edge")
 
 
