@@ -13,6 +13,7 @@ from perf import record
 from perf.chaos.drill import Check, Drill, NotHere, Trial
 from perf.chaos.drills import DRILLS, NOT_YET
 from perf.chaos.mounts import privately
+from perf.chaos.outcome import table
 from perf.record import Measure, Record
 
 SECONDS = 8.0
@@ -30,14 +31,18 @@ def _listing() -> str:
 @click.option("--server", default="hypercorn", show_default=True, help="KMS_SERVER: hypercorn or granian.")
 @click.option("--seconds", default=SECONDS, show_default=True, help="About how long a harm lasts.")
 @click.option("--list", "listing", is_flag=True, help="Print the drills and what must hold, and end.")
+@click.option("--outcome", is_flag=True, help="Print the newest outcomes as a table, and end.")
 @click.option("--json", "out", type=click.Path(path_type=Path), help="Folder of the records; perf/results by default.")
-def main(names: tuple[str, ...], server: str, seconds: float, listing: bool, out: Path | None) -> None:
+def main(names: tuple[str, ...], server: str, seconds: float, listing: bool, outcome: bool, out: Path | None) -> None:
     """Harm a running service, and check what must hold. Without names, all drills.
 
     The exit code is 1 where a statement was broken, 2 where a drill is not there.
     """
     if listing:
         click.echo(_listing())
+        return
+    if outcome:
+        click.echo(table(DRILLS, out or record.RESULTS))
         return
     for name in names:
         if name in NOT_YET:

@@ -35,13 +35,15 @@ class Drill:
     """
     :ivar what: the harm, in a sentence.
     :ivar holds: what must hold meanwhile and afterwards, by a short name.
-    :ivar run: does the harm to services of its own, and reports each statement once.
+    :ivar run: does the harm to services of its own, and reports each statement.
+    :ivar tells: the statements whose figures say most.
     """
 
     name: str
     what: str
     holds: Mapping[str, str]
     run: Callable[[Trial], None]
+    tells: tuple[str, ...] = ()
 
 
 @dataclass

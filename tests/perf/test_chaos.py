@@ -17,6 +17,7 @@ from perf import record
 from perf.chaos.__main__ import run_drill
 from perf.chaos.drill import Drill, NotHere, Trial
 from perf.chaos.drills import DRILLS, NOT_YET
+from perf.chaos.outcome import table
 from tests.counts import LONG, SERVER
 
 QUICK = ("stopped",)
@@ -57,9 +58,14 @@ def test_a_statement_that_is_broken_once_is_broken(held: tuple[bool, ...], last:
         for one in held:
             trial.check("it", one, f"was {one}")
 
-    assert run_drill(Drill("made-up", "nothing is harmed", {"it": "it holds"}, told), SERVER, 1.0, tmp_path) is last
+    drill = Drill("made-up", "nothing is harmed", {"it": "it holds"}, told, ("it",))
+    assert run_drill(drill, SERVER, 1.0, tmp_path) is last
     [path] = tmp_path.iterdir()
     assert [check["held"] for check in record.load(path).detail["checks"]] == [last]
+    row = table({"made-up": drill}, tmp_path).splitlines()[-1]
+    assert f"{int(last)} of 1" in row
+    assert ("**broken**: it holds" in row) is not last
+    assert "not run" in row
 
 
 def test_a_drill_that_ends_early_is_broken_and_one_that_cannot_be_done_is_not(tmp_path: Path) -> None:

@@ -107,4 +107,5 @@ DRILL = Drill(
         "intact": "ron-kms audit verify finds nothing wrong",
     },
     _run,
+    tells=("far", "lossy", "cut"),
 )

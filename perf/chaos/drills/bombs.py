@@ -22,4 +22,5 @@ DRILL = Drill(
     "bodies that unpack to no end, that never end, or are nested deep; header bombs (HPACK, CONTINUATION), rapid reset",
     {"defended": "each of them is refused with 400, 413, 429 or 431, or its connection is closed", **HOLDS},
     _run,
+    tells=("served",),
 )

@@ -90,4 +90,5 @@ DRILL = Drill(
         "recovers": "afterwards the usual load is answered again",
     },
     _run,
+    tells=("serves", "admitted", "neighbour"),
 )

@@ -91,4 +91,5 @@ DRILL = Drill(
         "intact": "ron-kms audit verify finds nothing wrong",
     },
     _run,
+    tells=("tokens", "scheduled"),
 )

@@ -86,4 +86,5 @@ DRILL = Drill(
         "intact": "ron-kms audit verify finds nothing wrong",
     },
     _run,
+    tells=("stops", "resumes"),
 )

@@ -61,4 +61,5 @@ DRILL = Drill(
         "intact": "ron-kms audit verify finds nothing wrong",
     },
     _run,
+    tells=("recovers", "once"),
 )

@@ -58,4 +58,5 @@ DRILL = Drill(
         "intact": "ron-kms audit verify finds nothing wrong",
     },
     _run,
+    tells=("supervised", "recovers"),
 )

@@ -90,4 +90,5 @@ DRILL = Drill(
         "ready": "the service stays ready",
     },
     _run,
+    tells=("rises", "verify", "batches"),
 )

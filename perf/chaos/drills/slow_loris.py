@@ -19,4 +19,5 @@ DRILL = Drill(
     "many connections send heads, prefaces and bodies a byte at a time, or close one side in the middle",
     {"defended": "each of them is answered or cut off within the service's times", **HOLDS},
     _run,
+    tells=("served",),
 )

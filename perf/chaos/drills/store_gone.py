@@ -86,4 +86,5 @@ DRILL = Drill(
         "same": "no worker was replaced",
     },
     _run,
+    tells=("stops", "bounded", "refused"),
 )
