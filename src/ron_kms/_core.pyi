@@ -234,3 +234,32 @@ def from_passphrase(passphrase: Buffer, salt: bytes, opslimit: int, memlimit: in
     :raises ValueError: the salt has another size.
     :raises CoreError: there is too little memory, or the parameters are below Argon2's least.
     """
+
+class Writer:
+    """A thread that writes and syncs files and never takes the GIL. One order at a time; for one thread at a time, but
+    for :meth:`wait`.
+
+    :param tell: a descriptor to which it writes 8 bytes whenever an order is done: of an eventfd or of a pipe. It must
+        stay open until :meth:`close` has returned.
+    :raises CoreError: no thread can be had.
+    """
+
+    def __init__(self, tell: int) -> None: ...
+    def order(self, fd: int, data: bytes, *, sync: bool) -> None:
+        """Have all of the data written where the file stands, and the file on the disk where ``sync`` says so.
+
+        :raises RuntimeError: the last order is not done, or :meth:`outcome` has not told yet what came of it.
+        :raises ValueError: it is closed.
+        """
+
+    def wait(self) -> None:
+        """Until no order is under way, the GIL released; any thread may."""
+
+    def outcome(self) -> int | None:
+        """What came of the order, told once: 0, or the errno of a failure; None where there is none yet.
+
+        :raises ValueError: it is closed.
+        """
+
+    def close(self) -> None:
+        """Let the order end that is under way, and the thread. Once more does nothing."""

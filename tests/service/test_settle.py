@@ -47,9 +47,9 @@ def test_what_was_computed_and_not_recorded_is_counted_as_refused(
             made = await create(kms, Context(OWNER, "r"), CreateRequest(tenant="a", purpose="b", use="sign"))
             request = SignRequest(kid=made.kid, digest=bytes(32))
             await sign(kms, Context(OWNER, "r"), request)
-            lost: Future[None] = Future()
+            lost: asyncio.Future[None] = asyncio.get_running_loop().create_future()
             lost.set_exception(StoreUnavailable("the audit log takes nothing"))
-            monkeypatch.setattr(trail, "append", lambda *_: lost)  # as when the disk fails after the core has run
+            monkeypatch.setattr(trail, "append_async", lambda *_: lost)  # as when the disk fails after the core has run
             with pytest.raises(StoreUnavailable, match="audit log"):
                 await sign(kms, Context(OWNER, "r"), request)
             monkeypatch.undo()

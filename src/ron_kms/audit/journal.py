@@ -191,30 +191,34 @@ class Journal:
         """Whether the file should be followed by another."""
         return self._bytes >= SEGMENT_BYTES
 
-    def write(self, durable: int, records: Sequence[bytes]) -> None:
-        """Hand a group over to the kernel.
+    @property
+    def fd(self) -> int:
+        """Of the file that is written, which stands at its end."""
+        return self._fd
 
-        :raises OSError: it was not; then :meth:`repair` has to come next.
+    def encode(self, durable: int, records: Sequence[bytes]) -> bytes:
+        """The bytes of the next group, to be written and then told to :meth:`took`; empty without records.
+
+        :param durable: how many records of the log are on the disk.
         """
-        data = encode_group(self._next, durable, records)
+        return encode_group(self._next, durable, records) if records else b""
+
+    def write(self, data: bytes, *, sync: bool) -> None:
+        """Hand bytes over to the kernel, or have them and all before them on the disk.
+
+        :raises OSError: they are not; then :meth:`repair` has to come next.
+        """
         view = memoryview(data)
         while view:
             view = view[os.write(self._fd, view) :]
+        if sync:
+            os.fdatasync(self._fd)
+
+    def took(self, data: bytes, records: int) -> None:
+        """A group of so many records was written: from now on it counts."""
         self._kept.append(data)
         self._bytes += len(data)
-        self._next += len(records)
-
-    def sync(self) -> None:
-        """Have all that was written on the disk.
-
-        :raises OSError: it is not; then :meth:`repair` has to come next.
-        """
-        os.fdatasync(self._fd)
-
-    def forget(self, records: int) -> None:
-        """Take the last group back, which has so many records: nobody was told that it is there."""
-        self._bytes -= len(self._kept.pop())
-        self._next -= records
+        self._next += records
 
     def repair(self) -> None:
         """Write the file anew, with all groups that count; they are on the disk then.

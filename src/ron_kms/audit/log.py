@@ -1,24 +1,35 @@
-"""An audit log that is written: many records, one write, one fdatasync, on a thread of its own.
+"""An audit log that is written: many records, one write, one fdatasync, never on the thread of who appends.
 
-Who appends gets a future and goes on; the thread takes all that has come meanwhile as one group. Nothing waits in an
-unbounded queue. Where the disk fails, what was asked for fails before its answer, and the log recovers by itself when
-the disk does; where the log was tampered with, nothing more is written to it.
+Who appends gets a future and goes on; all that has come meanwhile is the next group. Nothing waits in an unbounded
+queue. Where the disk fails, what was asked for fails before its answer, and the log recovers by itself when the disk
+does; where the log was tampered with, nothing more is written to it.
+
+One group is under way at a time. What an event loop appends goes its short way (:mod:`ron_kms.audit.lane`), and what
+has gathered when the loop hears of its end is the next group. The log's own thread does all else: what comes from other
+threads while nothing is under way, what nobody waits for, new files of the journal, and repairs.
 """
 
 from __future__ import annotations
 
+import asyncio
 import logging
 import threading
 import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future
-from typing import Literal, NamedTuple, Protocol
+from functools import partial
+from typing import Literal
 
+from ron_kms._core import CoreError
 from ron_kms.audit.checkpoint import Signer
 from ron_kms.audit.folder import LogFolder
+from ron_kms.audit.handed import Backlog, Batch, Turn, settle
 from ron_kms.audit.journal import Journal
 from ron_kms.audit.keeper import Keeper, Pace
+from ron_kms.audit.lane import Lane
 from ron_kms.audit.recovery import Damaged, Head, Recovered
+from ron_kms.audit.watching import Watcher
+from ron_kms.audit.writing import Group, Writing
 from ron_kms.errors import StoreUnavailable
 
 Durability = Literal["durable", "written"]
@@ -29,44 +40,12 @@ QUEUE_BYTES = 8 * 1024 * 1024
 """Of records that wait to be written."""
 
 _RETRY_SECONDS = 0.25
+_LOOK_SECONDS = 1.0
 _TRAIL_BYTES = QUEUE_BYTES // 4
 _LATE_CHECKPOINT = 6
 """A checkpoint that is so many times its pace old is not recent."""
 
 _log = logging.getLogger(__name__)
-
-
-class Watcher(Protocol):
-    """Is told what happens to a log, on its threads."""
-
-    def appended(self, records: int) -> None:
-        """So many records are in the log."""
-
-    def checkpointed(self) -> None:
-        """A checkpoint was signed."""
-
-    def damaged(self, cause: str) -> None:
-        """The log is not as it was written; told once."""
-
-
-class Silent:
-    """A watcher that tells nobody."""
-
-    def appended(self, records: int) -> None:
-        """Nothing."""
-
-    def checkpointed(self) -> None:
-        """Nothing."""
-
-    def damaged(self, cause: str) -> None:
-        """Nothing."""
-
-
-class _Batch(NamedTuple):
-    records: Sequence[bytes]
-    bytes: int
-    durable: bool
-    future: Future[None]
 
 
 class Log:
@@ -97,20 +76,22 @@ class Log:
         self._damage = damage
         self._fault = ""
         self._changed = threading.Condition()
-        self._batches: list[_Batch] = []
-        self._trail: list[bytes] = []
-        self._bytes = self._trail_bytes = 0
+        self._backlog = Backlog()
         self._stopping = False
-        self._durable = 0
-        self._pending: list[bytes] = []
-        """Records that are written and not on the disk yet."""
-        self._since: float | None = None
-        """When the first of what is not on the disk, and nobody waits for, came in."""
+        self._busy = False
+        """Whether a group is under way: who has set it writes."""
+        self._flight: Group | None = None
+        """What is under way in the lane."""
+        self._lost: tuple[OSError, Turn] | None = None
+        """What the lane could not write, and why: for the thread."""
+        self._lane: Lane | None = None
+        self._wanted = self._napping = False
+        """What the thread does: wait for its turn, or for a time."""
         self._keeper: Keeper | None = None
         if found is None:
             return
-        self._durable = found.frontier.size
-        self._journal = Journal(folder.journal, self._durable)
+        size = found.frontier.size
+        journal = Journal(folder.journal, size)
         self._keeper = Keeper(
             folder,
             origin,
@@ -118,18 +99,19 @@ class Log:
             found,
             head,
             save=save,
-            drop=self._journal.drop,
+            drop=journal.drop,
             damaged=self._tampered,
             checkpointed=watcher.checkpointed,
             pace=self._pace,
         )
+        self._writing = Writing(origin, journal, size, self._keeper, watcher)
         self._thread = threading.Thread(target=self._run, name="ron-kms-audit", daemon=True)
         self._thread.start()
 
     @property
     def size(self) -> int:
         """Records that are on the disk."""
-        return self._durable
+        return 0 if self._keeper is None else self._writing.durable
 
     @property
     def head(self) -> Head:
@@ -144,7 +126,7 @@ class Log:
     @property
     def depth(self) -> int:
         """Appends that wait to be written."""
-        return len(self._batches)
+        return len(self._backlog.batches)
 
     @property
     def damage(self) -> str:
@@ -182,30 +164,49 @@ class Log:
 
         It raises StoreUnavailable where they are not, and may never be.
         """
-        batch = _Batch(records, sum(map(len, records)), durability == "durable", Future())
+        future: Future[None] = Future()
         # Whoever waits may be cancelled, and the records go on: on a cancelled future the log's thread would end.
-        batch.future.set_running_or_notify_cancel()
+        future.set_running_or_notify_cancel()
+        batch = Batch(records, sum(map(len, records)), durability == "durable", future)
         with self._changed:
             error = self._refusal(batch.bytes)
             if error is None:
-                if not self._batches:
-                    self._changed.notify()
-                self._batches.append(batch)
-                self._bytes += batch.bytes
+                self._backlog.add(batch)
+                self._poke()
         if error is not None:
-            batch.future.set_exception(error)
-        return batch.future
+            future.set_exception(error)
+        return future
+
+    def append_async(self, records: Sequence[bytes], durability: Durability = "durable") -> asyncio.Future[None]:
+        """As :meth:`append`, on an event loop. Of two loops only one may be in use."""
+        loop = asyncio.get_running_loop()
+        future = loop.create_future()
+        batch = Batch(records, sum(map(len, records)), durability == "durable", future)
+        lane, turn = self._lane, None
+        if lane is None or lane.loop is not loop:
+            lane = self._attach(loop)
+        with self._changed:
+            error = self._refusal(batch.bytes)
+            if error is None:
+                self._backlog.add(batch)
+                if lane is None:
+                    self._poke()
+                elif not self._busy:
+                    turn = self._take()
+        if error is not None:
+            future.set_exception(error)
+        elif lane is not None and turn is not None:
+            self._launch(lane, turn)
+        return future
 
     def trail(self, records: Sequence[bytes]) -> bool:
         """Have records in the log soon; nobody waits for them. False where there is no room for them now."""
         size = sum(map(len, records))
         with self._changed:
-            if self._damage or self._stopping or self._trail_bytes + size > _TRAIL_BYTES:
+            if self._damage or self._stopping or self._backlog.trail_bytes + size > _TRAIL_BYTES:
                 return False
-            if not self._trail:
-                self._changed.notify()
-            self._trail += records
-            self._trail_bytes += size
+            self._backlog.add_trail(records, size)
+            self._poke()
         return True
 
     def close(self) -> bool:
@@ -217,8 +218,9 @@ class Log:
             self.folder.unlock()
             return False
         self._thread.join()
-        done = self._keeper.stop() and not self._fault
-        self._journal.close()
+        if self._lane is not None:
+            self._lane.close()
+        done = self._writing.close() and not self._fault
         self.folder.unlock()
         return done
 
@@ -227,7 +229,7 @@ class Log:
             return StoreUnavailable("the audit log is closed", hint="Open it anew.")
         if self._damage or self._fault:
             return _unwritable()
-        if self._bytes + size > QUEUE_BYTES:
+        if self._backlog.bytes + size > QUEUE_BYTES:
             return StoreUnavailable("too much waits for the audit log", retry_after=1)
         return None
 
@@ -240,106 +242,139 @@ class Log:
         _log.error("audit integrity failure: %s", error.message)
         self._watcher.damaged(error.message)
 
+    def _take(self) -> Turn:
+        """All that waits; from now on a group is under way."""
+        self._busy = True
+        return self._backlog.take(SYNC_SECONDS, sync=self._stopping)
+
+    def _poke(self) -> None:
+        """Wake the thread where there is something for it that it does not know of."""
+        left = self._left()
+        if self._wanted or (left is not None and (left <= 0 or not self._napping)):
+            self._changed.notify()
+
+    def _left(self) -> float | None:
+        """Seconds until there is something for the thread to do; None where nothing is."""
+        backlog = self._backlog
+        # An event loop that has a group under way may have ended: only its own batches wait for it.
+        if self._stopping or self._writing.full or backlog.of_threads or (backlog.batches and not self._busy):
+            return 0.0
+        since = backlog.since
+        return None if since is None else since + SYNC_SECONDS - time.monotonic()
+
     def _run(self) -> None:
         while True:
+            while (lane := self._await()) is not None:
+                lane.wait()
+                self._landed()
             with self._changed:
-                self._await()
-                batches, self._batches = self._batches, []
-                trail, self._trail = self._trail, []
-                self._bytes = self._trail_bytes = 0
-                stopping = self._stopping
-            if self._damage:
-                _settle(batches, _unwritable())
-            elif batches or trail or self._pending:
-                self._group(batches, trail, stopping)
-            del batches, trail
+                lost, self._lost = self._lost, None
+                turn, stopping = None if lost else self._take(), self._stopping
+            if lost is not None:
+                self._failed(*lost)
+            elif turn is not None and self._damage:
+                settle(turn.batches, _unwritable())
+            elif turn is not None:
+                self._group(turn)
+            if self._writing.full:
+                self._writing.go_on()
+            with self._changed:
+                self._busy = False
+            del turn, lost
             if stopping:
                 return
 
-    def _await(self) -> None:
-        """Wait until there is something to do; records that nobody waits for let some more gather."""
-        while not self._batches and not self._stopping:
-            if not self._trail and not self._pending:
-                self._changed.wait()
-                continue
-            if self._since is None:
-                self._since = time.monotonic()
-            left = self._since + SYNC_SECONDS - time.monotonic()
-            if left <= 0:
+    def _await(self) -> Lane | None:
+        """Wait until the thread has something to do, and take its turn; or give the lane with a group under way."""
+        with self._changed:
+            while self._lost is None:
+                left = self._left()
+                if left is None or left > 0:
+                    self._wanted, self._napping = False, left is not None
+                    self._changed.wait(left)
+                    self._napping = False
+                elif not self._busy:
+                    break
+                else:
+                    self._wanted = True
+                    if self._flight is not None:
+                        return self._lane
+                    self._changed.wait(_LOOK_SECONDS)  # the loop is at it
+            self._busy, self._wanted = True, False
+            return None
+
+    def _attach(self, loop: asyncio.AbstractEventLoop) -> Lane | None:
+        """A lane for this loop; None where there can be none."""
+        if self._lane is not None:
+            self._lane.wait()
+            self._landed()
+            self._lane.close()
+            self._lane = None
+        try:
+            self._lane = Lane(loop, partial(self._landed, loop))
+        except (OSError, CoreError) as error:
+            _log.warning("the audit log %s goes on without its short way: %s", self.origin, error)
+        return self._lane
+
+    def _launch(self, lane: Lane, turn: Turn) -> None:
+        self._flight = group = self._writing.group(turn)
+        lane.start(self._writing.fd, group.data, sync=turn.sync)
+
+    def _landed(self, loop: asyncio.AbstractEventLoop | None = None) -> None:
+        """End what is under way in the lane, if it is done, and on its loop begin what has gathered."""
+        with self._changed:
+            lane, group = self._lane, self._flight
+            if lane is None or group is None or (outcome := lane.outcome()) is False:
                 return
-            self._changed.wait(left)
+            self._flight = None
+            if isinstance(outcome, OSError):
+                # The journal is not to be touched before it is repaired: the group stays under way.
+                self._lost = outcome, group.turn
+                self._changed.notify()
+                return
+        self._written(group, loop)
+        with self._changed:
+            first = self._wanted or self._writing.full or self._damage or self._stopping
+            if loop is None or first or not self._backlog.batches:
+                self._busy = False
+                self._poke()
+                return
+            turn = self._take()
+        self._launch(lane, turn)
 
-    def _group(self, batches: list[_Batch], trail: list[bytes], stopping: bool) -> None:
-        records = [record for batch in batches for record in batch.records]
-        now = time.monotonic()
-        late = self._since is not None and now - self._since >= SYNC_SECONDS
-        sync = stopping or late or any(batch.durable for batch in batches)
-        records += trail
+    def _group(self, turn: Turn) -> None:
+        group = self._writing.group(turn)
         try:
-            if records:
-                self._journal.write(self._durable, records)
+            self._writing.write(group)
         except OSError as error:
-            self._failed(error, batches, trail)
-            return
-        if not sync:
-            self._since = now if self._since is None else self._since
-            self._pending += records
-            _settle(batches, None)
-            return
-        try:
-            self._journal.sync()
-        except OSError as error:
-            if records:
-                self._journal.forget(len(records))
-            self._failed(error, batches, trail)
-            return
-        _settle(batches, None)
-        self._synced(self._pending + records)
+            self._failed(error, turn)
+        else:
+            self._written(group)
 
-    def _synced(self, records: list[bytes]) -> None:
-        self._pending = []
-        self._since = None
-        self._durable += len(records)
-        if self._keeper is not None:
-            self._keeper.take(records)
-        self._watcher.appended(len(records))
-        if self._journal.full:
-            try:
-                self._journal.rotate()
-            except OSError as error:
-                _log.warning("the audit log %s goes on in its old file: %s", self.origin, error.strerror)
+    def _written(self, group: Group, loop: asyncio.AbstractEventLoop | None = None) -> None:
+        if not self._writing.written(group, loop):
+            with self._changed:
+                self._backlog.since = group.turn.since
 
-    def _failed(self, error: OSError, batches: list[_Batch], trail: list[bytes]) -> None:
+    def _failed(self, error: OSError, turn: Turn) -> None:
         """Refuse what comes until the disk takes all that counts again."""
         _log.error("the audit log %s cannot be written: %s", self.origin, error.strerror)
         with self._changed:
             self._fault = error.strerror or type(error).__name__
-            refused = [*batches, *self._batches]
-            self._batches = []
-            self._bytes = 0
-            self._trail[:0] = trail
-            self._trail_bytes += sum(map(len, trail))
-        _settle(refused, _unwritable())
+            refused = self._backlog.refuse(turn)
+        settle(refused, _unwritable())
         while not self._stopping and not self._damage:
             try:
-                self._journal.repair()
+                self._writing.repair()
             except OSError:
                 with self._changed:
                     self._changed.wait_for(lambda: self._stopping, _RETRY_SECONDS)
                 continue
             with self._changed:
                 self._fault = ""
-            self._synced(self._pending)
+            self._writing.repaired()
             _log.warning("the audit log %s can be written again", self.origin)
             return
-
-
-def _settle(batches: Sequence[_Batch], error: Exception | None) -> None:
-    for batch in batches:
-        if error is None:
-            batch.future.set_result(None)
-        else:
-            batch.future.set_exception(error)
 
 
 def _unwritable() -> StoreUnavailable:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import threading
 from collections import deque
 from collections.abc import Sequence
@@ -54,6 +55,13 @@ class MemoryTrail:
         """Done at once."""
         self.trail(records)
         future: Future[None] = Future()
+        future.set_result(None)
+        return future
+
+    def append_async(self, records: Sequence[bytes], _: Durability = "durable") -> asyncio.Future[None]:
+        """Done at once."""
+        self.trail(records)
+        future: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         future.set_result(None)
         return future
 

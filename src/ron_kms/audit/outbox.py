@@ -13,8 +13,9 @@ from collections.abc import Sequence
 from concurrent.futures import Future
 from datetime import UTC, datetime
 
-from ron_kms.audit.log import Log, Watcher
+from ron_kms.audit.log import Log
 from ron_kms.audit.recovery import Head
+from ron_kms.audit.watching import Watcher
 from ron_kms.errors import KmsError
 from ron_kms.model import new_uuid
 from ron_kms.store import audit as registered

@@ -19,12 +19,13 @@ from ron_kms.audit.folder import LogFolder
 from ron_kms.audit.journal import cut_off
 from ron_kms.audit.keeper import Pace
 from ron_kms.audit.keys import keys_of, new_log, signers_of
-from ron_kms.audit.log import Log, Watcher
+from ron_kms.audit.log import Log
 from ron_kms.audit.note import NoteKey, format_keys
 from ron_kms.audit.outbox import Outbox
 from ron_kms.audit.recovery import Ahead, Damaged, Head, recover, unknown
 from ron_kms.audit.source import KEYS, read_file
 from ron_kms.audit.tree import EMPTY_ROOT
+from ron_kms.audit.watching import Watcher
 from ron_kms.errors import ConfigurationError, Restored, StoreUnavailable
 from ron_kms.store import audit as registered
 from ron_kms.store.audit import AuditLog
@@ -90,6 +91,7 @@ class Trail:
         self.require = log.require
         """Raises StoreUnavailable where nothing can be recorded now."""
         self.append = log.append
+        self.append_async = log.append_async
         self.trail = log.trail
         self.put = outbox.put
         self.deliver = outbox.deliver

@@ -5,10 +5,10 @@ from __future__ import annotations
 from pathlib import Path
 
 from ron_kms.audit.copying import Copying
-from ron_kms.audit.log import Silent, Watcher
 from ron_kms.audit.note import MAX_NOTE
 from ron_kms.audit.registry import Node, Trail, open_trail
 from ron_kms.audit.standing import Standing
+from ron_kms.audit.watching import Silent, Watcher
 from ron_kms.config import Settings
 from ron_kms.errors import ConfigurationError, StoreUnavailable
 from ron_kms.service.kms import AuditSettings

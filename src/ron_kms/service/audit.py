@@ -58,23 +58,27 @@ def record(kms: Kms, batches: Sequence[Batch]) -> asyncio.Future[None] | None:
     records = records_of(awaited) if awaited else []
     if not records:
         return None
-    written = kms.audit.append(records, kms.auditing.private)
-    if awaited[0].verb.trails:
-        written = _in_any_case(kms, records, written)
-    if kms.patient:
-        written.result()
-        return None
-    return asyncio.wrap_future(written)
+    trails = awaited[0].verb.trails
+    if not kms.patient:
+        written = kms.audit.append_async(records, kms.auditing.private)
+        return _in_any_case(kms, records, written) if trails else written
+    error = kms.audit.append(records, kms.auditing.private).exception()
+    if error is not None:
+        if not trails:
+            raise error
+        kms.gathered.trail(records)
+    return None
 
 
-def _in_any_case(kms: Kms, records: Sequence[bytes], written: Future[None]) -> Future[None]:
+def _in_any_case(kms: Kms, records: Sequence[bytes], written: asyncio.Future[None]) -> asyncio.Future[None]:
     """Done when the records are in the log, or when they cannot be now: then they follow, and verify goes on."""
-    done: Future[None] = Future()
+    done: asyncio.Future[None] = written.get_loop().create_future()
 
-    def end(written: Future[None]) -> None:
+    def end(written: asyncio.Future[None]) -> None:
         if written.exception() is not None:
             kms.gathered.trail(records)
-        done.set_result(None)
+        if not done.done():
+            done.set_result(None)
 
     written.add_done_callback(end)
     return done
