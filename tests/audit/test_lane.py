@@ -17,7 +17,8 @@ from ron_kms.audit.log import Durability
 from ron_kms.audit.registry import Trail
 from ron_kms.errors import StoreUnavailable
 from ron_kms.store.bootstrap import Store
-from tests.audit.place import BRISK, Place, crash, record, records, until
+from tests.audit.place import BRISK, Place, crash, record, records
+from tests.waiting import until
 
 Run = Callable[[Coroutine[Any, Any, Any]], Any]
 

@@ -40,7 +40,9 @@ class _Writer:
 
     def append(self, kid: str, actor: str, digest: bytes, count: int) -> None:
         records = [encode(_record(kid, actor, digest)) for _ in range(count)]
-        self._journal.write(self._journal.end, records)
+        data = self._journal.encode(self._journal.end, records)
+        self._journal.write(data, sync=False)
+        self._journal.took(data, len(records))
         self._tree.append([leaf_hash(record) for record in records])
         if self._journal.full:
             self._journal.rotate()
