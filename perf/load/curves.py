@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from array import array
 from collections.abc import Iterator, Sequence
 from itertools import pairwise
 
@@ -40,7 +41,7 @@ def _processes(rounds: Sequence[Round]) -> Iterator[Series]:
 
 def _requests(rounds: Sequence[Round], step: float) -> Iterator[Series]:
     """By steps of so many seconds; a step is named by its middle."""
-    answered: dict[str, dict[int, list[float]]] = {}
+    answered: dict[str, dict[int, array[float]]] = {}
     refused: dict[int, int] = {}
     items: dict[str, int] = {}
     for one in rounds:
@@ -51,7 +52,7 @@ def _requests(rounds: Sequence[Round], step: float) -> Iterator[Series]:
                 items[of] = stream.items
                 bins = answered.setdefault(of, {})
                 for came, value in zip(seen.came[name], values, strict=True):
-                    bins.setdefault(int((one.at + came) / step), []).append(value)
+                    bins.setdefault(int((one.at + came) / step), array("d")).append(value)
             for came in seen.refused:
                 number = int((one.at + came) / step)
                 refused[number] = refused.get(number, 0) + 1

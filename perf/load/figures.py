@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import math
 import statistics
-from collections import Counter
+from array import array
+from collections import Counter, defaultdict
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
@@ -44,6 +45,7 @@ class Detail(msgspec.Struct, frozen=True):
     :ivar busy: share of its core that the generator used, by round: from 0.8 on a figure says more about it than about
         the service.
     :ivar processor: share of its cores that the service's workers used, by round.
+    :ivar files_limit: descriptors that a worker may have.
     :ivar clients: by kind of client.
     :ivar counters: what the service's own counters have gained over all rounds, by name and labels.
     :ivar series: ``processor`` (%), ``resident``, ``all_resident`` (MiB), ``files`` of the service; ``rate``,
@@ -55,6 +57,7 @@ class Detail(msgspec.Struct, frozen=True):
     target: float | None
     busy: tuple[float, ...]
     processor: tuple[float, ...]
+    files_limit: int
     clients: dict[str, Counts]
     counters: dict[str, float]
     series: list[Series]
@@ -118,22 +121,30 @@ def detail(rounds: Sequence[Round], command: str, target: float | None) -> Detai
     counters: Counter[str] = Counter()
     for one in rounds:
         counters.update(one.gained)
-    every: dict[str, list[float]] = {}
+    every: defaultdict[str, array[float]] = defaultdict(lambda: array("d"))
     for one in rounds:
         for of, values in _latencies(one).items():
-            every.setdefault(of, []).extend(values)
-        if refused := [value for seen in one.outcome.seen.values() for value in seen.refusals]:
-            every.setdefault("refused", []).extend(refused)
+            every[of].extend(values)
+        for seen in one.outcome.seen.values():
+            if seen.refusals:
+                every["refused"].extend(seen.refusals)
     return Detail(
         command=command,
         target=None if target is None else round(target, 1),
         busy=tuple(round(one.outcome.busy, 3) for one in rounds),
         processor=tuple(round(_processor(one), 3) for one in rounds),
+        files_limit=rounds[-1].usage.files_limit,
         clients={stream.name: _counts(stream.name, rounds) for stream in rounds[0].streams},
         counters={name: round(value, 3) for name, value in sorted(counters.items())},
         series=list(curves(rounds)),
-        distributions=[distribution(of, [value * 1e3 for value in values]) for of, values in sorted(every.items())],
+        distributions=[
+            distribution(of, array("d", (value * 1e3 for value in values))) for of, values in sorted(every.items())
+        ],
     )
+
+
+def _distribution(of: str, seconds: Sequence[float]) -> Distribution:
+    return distribution(of, array("d", (value * 1e3 for value in seconds)))
 
 
 def _counts(stream: str, rounds: Sequence[Round]) -> Counts:

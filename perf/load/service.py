@@ -24,7 +24,7 @@ import httpx
 
 from perf.load import profiles, transports
 from perf.load.transports import Transport
-from perf.load.usage import Sample, Usage, open_files, processor_seconds, resident_bytes
+from perf.load.usage import Sample, Usage, files_limit, open_files, processor_seconds, resident_bytes
 from perf.load.wire import Request
 from ron_kms.capabilities import caveats
 from ron_kms.capabilities.tokens import attenuate
@@ -209,6 +209,7 @@ class Watch:
             max(one.worker_resident for one in samples),
             max(one.all_resident for one in samples),
             max(one.files for one in samples),
+            files_limit(self._workers[0]),
             seconds,
             samples,
         )

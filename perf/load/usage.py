@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import resource
 import time
 from dataclasses import dataclass
 from pathlib import Path
@@ -31,7 +32,7 @@ class Usage:
 
     :ivar workers_cpu: seconds of its workers; ``all_cpu``: of all its processes.
     :ivar worker_resident: most bytes of one worker; ``all_resident``: of all its processes together.
-    :ivar files: most descriptors of one worker.
+    :ivar files: most descriptors of one worker; ``files_limit``: how many it may have.
     :ivar seconds: how long it was watched.
     """
 
@@ -40,6 +41,7 @@ class Usage:
     worker_resident: int
     all_resident: int
     files: int
+    files_limit: int
     seconds: float
     samples: list[Sample]
 
@@ -56,6 +58,14 @@ def open_files(pid: int) -> int:
     try:
         return sum(1 for _ in Path(f"/proc/{pid}/fd").iterdir())
     except OSError:  # readable by root alone
+        return 0
+
+
+def files_limit(pid: int) -> int:
+    """How many descriptors it may have; 0 where that cannot be read."""
+    try:
+        return resource.prlimit(pid, resource.RLIMIT_NOFILE)[0]
+    except OSError:
         return 0
 
 

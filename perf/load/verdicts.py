@@ -44,10 +44,12 @@ def verdicts(made: Record) -> Iterator[Verdict]:
         yield Verdict("share of 429 and 503", _mean(made, "shed"), 0.01)
     yield Verdict("refused by pq_policy", sum(_rounds(made, "pq_policy")), 0)
     yield Verdict("MiB in all", max(_rounds(made, "all_resident")), 512)
+    if limit := made.detail["files_limit"]:
+        yield Verdict("share of the descriptors allowed", max(_rounds(made, "files")) / limit, 0.30)
     if made.name != "flood":
         yield Verdict("MiB a worker", max(_rounds(made, "resident")), 100)
-    if (limit := SKEWS.get(made.name)) is not None and _rounds(made, "skew"):
-        yield Verdict("skew of the tenants' p95", median(made, "skew"), limit)
+    if made.name in SKEWS and _rounds(made, "skew"):
+        yield Verdict("skew of the tenants' p95", median(made, "skew"), SKEWS[made.name])
     if made.name == "flood":
         yield Verdict("p95 of single signs, ms", median(made, "p95", "sign ed25519, singles"), 20)
     yield from _by_setting(made)
@@ -56,14 +58,15 @@ def verdicts(made: Record) -> Iterator[Verdict]:
 def _by_setting(made: Record) -> Iterator[Verdict]:
     setting = made.setting
     server, durable, depth = str(setting["server"]), setting["audit"] == "durable", setting.get("depth")
-    if setting.get("suite") != "classical" or setting.get("connections") != 8:
+    if setting.get("suite") != "classical":
         return
-    if made.name == "burst" and server == "granian" and depth == 8:
+    eight = setting.get("connections") == 8
+    if made.name == "burst" and server == "granian" and eight and depth == 8:
         yield Verdict("p99 of what is admitted in a burst, ms", median(made, "p99", "sign ed25519, burst"), 20)
     if made.name == "batch" and setting.get("batch") == 256 and durable:
         reached = median(made, "rate") * median(made, "floor") / 1e6
         yield Verdict("of what a core signs", reached, BATCHES[server], least=True)
-    if made.name == "sign" and server == "granian" and durable and isinstance(depth, int) and depth in SIGNS:
+    if made.name == "sign" and server == "granian" and durable and eight and isinstance(depth, int) and depth in SIGNS:
         yield Verdict("signatures a second", median(made, "rate"), SIGNS[depth], least=True)
 
 

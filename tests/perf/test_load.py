@@ -272,14 +272,24 @@ def test_what_is_asked_of_a_mix(
     name: str, setting: dict[str, record.Value], kind: str, of: str, value: float, met: bool
 ) -> None:
     made = _begun(name)
-    whole = {"errors": 0.0, "shed": 0.0, "pq_policy": 0.0, "all_resident": 160.0, "resident": 80.0, "floor": 13.0}
+    whole = {
+        "errors": 0.0,
+        "shed": 0.0,
+        "pq_policy": 0.0,
+        "all_resident": 160.0,
+        "resident": 80.0,
+        "floor": 13.0,
+        "files": 50,
+    }
     made = msgspec.structs.replace(
         made,
         setting=made.setting | {"suite": "classical", "connections": 8} | setting,
         measures=(
             *(record.Measure(one, "", (many,)) for one, many in whole.items()),
+            record.Measure("floor", "", (13.0,)),
             record.Measure(kind, of, (value,)),
         ),
+        detail={"files_limit": 1024},
     )
     *general, own = verdicts(made)
     assert own.met is met
