@@ -72,12 +72,15 @@ async def _benches(one: Service, cells: Sequence[Cell]) -> list[Bench]:
 def main(arguments: Sequence[str] | None = None) -> None:
     parser = argparse.ArgumentParser(prog="python -m perf.edge", description=perf.edge.__doc__)
     parser.add_argument("--operations", type=_operations, default=SUITES, help="some of: " + ",".join(SUITES))
+    parser.add_argument("--cell", action="append", choices=list(map(str, CELLS)), help="only this one; may be repeated")
     parser.add_argument("--seconds", type=float, default=SECONDS, help="of measuring; one round at least")
     parser.add_argument("--limit", type=float, default=math.inf, help="seconds after which also the first round ends")
     parser.add_argument("--results", type=Path, default=record.RESULTS, help="folder for the record")
     parser.add_argument("--role", choices=("result", "baseline"), default="result", help="what the record is for")
     options = parser.parse_args(arguments)
-    cells = [cell for cell in CELLS if cell.operation in options.operations]
+    cells = [
+        cell for cell in CELLS if cell.operation in options.operations and str(cell) in (options.cell or [str(cell)])
+    ]
     begun = record.begin("edge", "process", options.role, {})
     with tempfile.TemporaryDirectory(prefix="ron-kms-edge-") as folder:
         benches = uvloop.run(measure(Path(folder), cells, options.seconds, options.limit))
