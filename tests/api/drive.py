@@ -113,8 +113,10 @@ class Edge:
     def run(self, work: Coroutine[Any, Any, T]) -> T:
         return self._runner.run(work)
 
-    async def stream(self, method: str, path: str, stream: Stream, *headers: tuple[str, str]) -> None:
-        await self.app(scope(method, path, headers), stream.receive, stream.send)
+    async def stream(
+        self, method: str, path: str, stream: Stream, *headers: tuple[str, str], extensions: Any = None
+    ) -> None:
+        await self.app({**scope(method, path, headers), "extensions": extensions or {}}, stream.receive, stream.send)
 
     def call(self, method: str, path: str, body: bytes = b"", *headers: tuple[str, str]) -> Answer:
         """One request with a whole body, in a message before the one that ends it, as Hypercorn sends them."""

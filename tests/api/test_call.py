@@ -9,6 +9,7 @@ import msgspec
 import pytest
 from structlog.testing import capture_logs
 
+from ron_kms.api.http.exchange import WHOLE_ANSWERS
 from tests.api.drive import ALL, JSON, MSGPACK, Edge, Stream, chunked
 from tests.api.sample import WIRE_CODES
 
@@ -196,10 +197,15 @@ def test_a_client_that_leaves_may_still_read(edge: Edge) -> None:
     assert edge.app.traffic.inflight == 0
 
 
-@pytest.mark.parametrize(("size", "pieces"), [(1000, 1), (20_000, 8), (500_000, 8)])
-def test_a_large_answer_is_sent_in_pieces(edge: Edge, size: int, pieces: int) -> None:
+@pytest.mark.parametrize(("size", "pieces"), [(1000, 1), (20_000, 6), (500_000, 6)])
+@pytest.mark.parametrize("whole", [False, True])
+def test_a_large_answer_is_sent_in_pieces_where_a_server_needs_them(
+    edge: Edge, size: int, pieces: int, whole: bool
+) -> None:
     stream = Stream(chunked(msgspec.msgpack.encode({"name": "a", "data": bytes(size)})))
-    edge.run(edge.stream("POST", "/v1/kms/things", stream, ALL, MSGPACK))
+    extensions = {WHOLE_ANSWERS: {}} if whole else {}
+    edge.run(edge.stream("POST", "/v1/kms/things", stream, ALL, MSGPACK, extensions=extensions))
+    pieces = 1 if whole else pieces
     assert len(stream.sent) == 1 + pieces
     answer = stream.answer()
     assert answer.data["data"] == bytes(size)

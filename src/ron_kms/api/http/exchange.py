@@ -42,9 +42,12 @@ _REVALIDATED_FILE = ((b"cache-control", b"no-cache"), _NOSNIFF)
 
 
 _LARGE = 16_384
-_PIECES = 8
+_PIECES = 6
 """A larger answer is sent in so many pieces, so that a server can make it wait for a slow reader. Granian takes five of
 them, whoever reads, and then no more; it would take a single one at once, and nobody would count what waits."""
+
+WHOLE_ANSWERS = "ron_kms.whole_answers"
+"""The extension of a server that makes an answer wait for a slow reader also where it gets it as a whole."""
 
 
 class Exchange:
@@ -83,7 +86,7 @@ class Exchange:
         await send({"type": "http.response.start", "status": status, "headers": all_headers})
         if self.scope["method"] == "HEAD":
             content = b""
-        elif len(content) > _LARGE:
+        elif len(content) > _LARGE and WHOLE_ANSWERS not in self.scope.get("extensions", ()):
             size = len(content) // _PIECES + 1
             sent = 0
             while len(content) - sent > size:

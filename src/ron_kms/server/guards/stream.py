@@ -16,6 +16,8 @@ from hypercorn.config import Config
 from hypercorn.protocol.http_stream import ASGIHTTPState, HTTPStream
 from hypercorn.utils import suppress_body
 
+from ron_kms.api.http.exchange import WHOLE_ANSWERS
+
 Read = Callable[[int], None]
 """Told how many bytes the application has taken."""
 
@@ -26,6 +28,11 @@ Answered = Callable[["GuardedStream"], Awaitable[None]]
 """Told when a stream's answer was sent at once."""
 
 HIGH_WATER = 64 * 1024
+
+PIECE_BYTES = 16 * 1024
+"""Of a body that has to wait for the client, given to Hypercorn at once."""
+
+_EXTENSIONS: Any = {WHOLE_ANSWERS: {}}
 
 
 class Inbox:
@@ -121,7 +128,7 @@ class GuardedStream(HTTPStream):
             "client": self.client,
             "server": self.server,
             "state": cast("Any", {}),
-            "extensions": {},
+            "extensions": _EXTENSIONS,
         }
         self.app_put = inbox.put
         self.task_group.spawn(_run, self.app, self.config, self.scope, inbox.get, self.app_send)
@@ -137,7 +144,16 @@ class GuardedStream(HTTPStream):
                 if kind == "http.response.body" and not message.get("more_body") and await self._sent(head, message):
                     return
                 await super().app_send(head)
+                if kind == "http.response.body" and len(message.get("body", b"")) > PIECE_BYTES:
+                    message = await self._all_but_the_end(message)
         await super().app_send(message)
+
+    async def _all_but_the_end(self, message: Any) -> Any:
+        """Send a large body piece by piece, as the client takes it; what is left is returned."""
+        body = message["body"]
+        for at in range(0, len(body) - PIECE_BYTES, PIECE_BYTES):
+            await super().app_send(cast("Any", {**message, "body": body[at : at + PIECE_BYTES], "more_body": True}))
+        return {**message, "body": body[(len(body) - 1) // PIECE_BYTES * PIECE_BYTES :]}
 
     async def _sent(self, head: Any, message: Any) -> bool:
         if self.closed:
