@@ -9,6 +9,7 @@ from typing import NamedTuple
 from perf.load.generator import Stream
 from perf.load.scenarios import (
     BODIES,
+    create_requests,
     rotate_requests,
     sign_requests,
     unwrap_requests,
@@ -205,6 +206,14 @@ def _wraps(service: Service, tenant: Tenant, load: Load) -> list[Request]:
     return [*(made * BODIES)[: len(opened)], *opened]
 
 
+def _keys(service: Service, load: Load) -> Mix:
+    """Changes: each is on the disk before its answer."""
+    tenant, suite = service.tenant("a"), load.suites.sign
+    rotates = rotate_requests(service, tenant, suite)
+    requests = [*create_requests(service, tenant, suite) * len(rotates), *rotates]
+    return Mix((), lambda _: [Stream("all", requests, None, 2, 2)])
+
+
 MIXES: Mapping[str, Kind] = {
     "steady": Kind(_steady, False, "70 % sign, 20 % verify, 10 % wrap and unwrap, at 0.8 of the target"),
     "burst": Kind(_burst, True, "signs at half the target, a fifth of the time at many times the target"),
@@ -215,6 +224,7 @@ MIXES: Mapping[str, Kind] = {
     "sign": _single("single signs, as many as it can do", _signs),
     "verify": _single("single verifies, as many as it can do", _verifies),
     "wrap": _single("wraps and unwraps, half each, as many as it can do", _wraps),
+    "keys": Kind(_keys, False, "keys made and rotated, half each, four at a time, as many as it can do"),
     "batch": Kind(_batch, False, "batches of signs, four at a time, as many as it can do"),
 }
 

@@ -52,8 +52,12 @@ def calibrate(service: Service, closed: Sequence[Stream], seconds: float = CALIB
 
 
 def target_of(service: Service, mix: Mix, rate: float | None = None) -> float:
-    """The rate, or what a calibration reaches; 0 where the mix needs none."""
-    return rate if rate is not None else calibrate(service, mix.closed) if mix.closed else 0.0
+    """The rate, or what a calibration reaches; 0 where the mix needs none. Afterwards the service is warm."""
+    if mix.closed and rate is None:
+        return calibrate(service, mix.closed)
+    target = rate or 0.0
+    run(service.address, mix.streams(target), seconds=_WARMUP_SECONDS, warmup=0.0, connect=service.transport.connect)
+    return target
 
 
 def take(service: Service, streams: Sequence[Stream], seconds: float, origin: float) -> Round:

@@ -79,5 +79,11 @@ def rotate_requests(service: Service, tenant: Tenant, suite: str) -> list[Reques
     return [service.request(tenant, "rotate", {"kid": kid}, f"rotate {suite}") for kid in kids]
 
 
+def create_requests(service: Service, tenant: Tenant, suite: str) -> list[Request]:
+    """New keys."""
+    fields = {"tenant": tenant.name, "purpose": "load", "use": "sign", "suite": suite}
+    return [service.request(tenant, "keys", fields, f"create {suite}")]
+
+
 def _bare(kid: str) -> str:
     return kid.partition("#")[0]

@@ -47,7 +47,19 @@ LENGTHS: dict[str, tuple[str, ...]] = {
 """The profile's lengths of the mixes that it names; the others take a minute."""
 PERIODIC = frozenset({"burst", "rotate"})
 """Too few rounds for a baseline: they are judged by themselves."""
-MIXES = ("steady", "burst", "rotate", "isolation-80", "isolation-99", "flood", "sign", "verify", "wrap", "batch")
+MIXES = (
+    "steady",
+    "burst",
+    "rotate",
+    "isolation-80",
+    "isolation-99",
+    "flood",
+    "sign",
+    "verify",
+    "wrap",
+    "keys",
+    "batch",
+)
 
 
 def plan() -> Iterator[Step]:
@@ -63,6 +75,7 @@ def plan() -> Iterator[Step]:
             yield from (_load(server, mix, suite=suite) for mix in ("steady", "sign", "verify"))
         for mix in ("steady", "burst", "isolation-80", "sign"):
             yield _load(server, mix, audit="written")
+    yield Step("load-trivial", ("perf.load", "trivial"), long=("--duration", "30"), out="--json", file=True)
     for server in SERVERS:
         soak = ("perf.soak", "--server", server)
         yield Step(f"soak-{server}", soak, long=("--operations", "1000000"), out="--json", file=True)

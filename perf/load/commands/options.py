@@ -33,8 +33,13 @@ class Setup(NamedTuple):
 
 def service_options(command: Callable[..., Any]) -> Callable[..., Any]:
     """Options that say which service is started."""
+    server = click.option("--server", type=click.Choice(SERVERS), default="hypercorn", show_default=True)
+    return server(both_options(command))
+
+
+def both_options(command: Callable[..., Any]) -> Callable[..., Any]:
+    """The same where it is started on both servers."""
     for option in (
-        click.option("--server", type=click.Choice(SERVERS), default="hypercorn", show_default=True),
         click.option(
             "--audit",
             type=click.Choice(["durable", "written"]),
@@ -92,8 +97,12 @@ def turn_options(command: Callable[..., Any]) -> Callable[..., Any]:
     return command
 
 
-def setup(server: str, audit: str, workers: int, extra: tuple[str, ...], transport: str, profile: str) -> Setup:
-    """Also binds this process, the generator, to the cores that are left.
+def setup(
+    *, audit: str, workers: int, extra: tuple[str, ...], transport: str, profile: str, server: str | None = None
+) -> Setup:
+    """How the service is started, on a server that is not said here where there is none.
+
+    Also binds this process, the generator, to the cores that are left.
 
     Ends the program with status 2 where a transport or profile is asked for that has not come.
     """
@@ -106,9 +115,10 @@ def setup(server: str, audit: str, workers: int, extra: tuple[str, ...], transpo
     cores = sorted(os.sched_getaffinity(0))
     os.sched_setaffinity(0, set(cores[workers:]) or {cores[-1]})
     given = dict(text.split("=", 1) for text in extra)
-    settings = {"server": server, "audit_private": audit, **given}
+    named = {} if server is None else {"server": server}
+    settings = {**named, "audit_private": audit, **given}
     setting: dict[str, record.Value] = {
-        "server": server,
+        **named,
         "audit": audit,
         "transport": transport,
         "profile": profile,

@@ -16,7 +16,8 @@ import msgspec
 from perf import record
 from perf.floor import signature_us
 from perf.load import h2load
-from perf.load.commands.options import command_line, keep, record_options, service_options, setup
+from perf.load.commands.options import SERVERS as OURS
+from perf.load.commands.options import both_options, command_line, keep, record_options, setup
 from perf.load.generator import Stream, run
 from perf.load.scenarios import sign_requests
 from perf.load.service import Place, serving
@@ -26,7 +27,6 @@ from perf.load.usage import processor_seconds
 from perf.load.wire import Request
 from perf.record import Measure
 
-OURS = ("hypercorn", "granian")
 TARGET = 0.85
 """Of the trivial application's rate on the same server, that ours has on Hypercorn."""
 
@@ -85,23 +85,22 @@ class Served:
 )
 @click.option("--connections", "-c", default=8, show_default=True)
 @click.option("--depth", "-m", default=8, show_default=True, help="Requests under way on a connection.")
-@service_options
+@both_options
 @record_options
 def trivial(
     rounds: int, duration: float, connections: int, depth: int, role: record.Role, out: Path | None, **service: Any
 ) -> None:
     """Single Ed25519 signs as fast as they go, by h2load and by our generator in turns: ours on Hypercorn and on
     Granian, and an application that only signs on both and on Hypercorn without our guards. All are on one core, and
-    rest while another is loaded. --server is not looked at.
+    rest while another is loaded.
     """
     ready = setup(**service)
-    settings = {name: value for name, value in ready.settings.items() if name != "server"}
-    setting = {name: value for name, value in ready.setting.items() if name != "server"}
-    begun = record.begin("load", "trivial", role, setting | {"connections": connections, "depth": depth})
+    setting = ready.setting | {"connections": connections, "depth": depth}
+    begun = record.begin("load", "trivial", role, setting)
     floors: list[float] = []
     began = time.perf_counter()
     with ExitStack() as stack:
-        served = list(_serve(stack.enter_context, ready.cores, ready.place, settings))
+        served = list(_serve(stack.enter_context, ready.cores, ready.place, ready.settings))
         for number in range(rounds):
             floors.append(signature_us(ready.cores))
             for place in range(len(served)):
