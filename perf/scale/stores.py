@@ -1,8 +1,8 @@
 """Stores with many keys, filled once and copied for every run.
 
-Keys go in through the store's own insertion, thousands in one transaction. They differ in everything but the private
-key, which is one for all: making a key costs as much as storing it, and what is measured here does not see the
-difference. Names follow from a key's number, so that nobody has to keep a list of a million.
+Rows are those that the store itself writes for new keys, thousands in one transaction. Keys differ in everything but
+the private key, which is one for all: making a key costs more than storing it, and what is measured here does not see
+the difference. Names follow from a key's number, so that nobody has to keep a list of a million.
 """
 
 from __future__ import annotations
@@ -15,9 +15,9 @@ from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 from hashlib import sha256
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple, cast
 
-from sqlalchemy import Connection
+from sqlalchemy import Connection, Insert, Table
 
 import ron_kms
 from perf.record import RESULTS
@@ -26,8 +26,10 @@ from ron_kms.crypto.framing import blob_ad
 from ron_kms.crypto.suites import SUITES
 from ron_kms.model import Key, Kid, Version
 from ron_kms.service.local import LocalKms
+from ron_kms.store import changes
 from ron_kms.store.bootstrap import Store, open_store
-from ron_kms.store.keys import insert_key
+from ron_kms.store.keys import _key_row, _version_row
+from ron_kms.store.schema import CHANGES, KEY_VERSIONS, KEYS
 
 CACHE = RESULTS / "stores"
 """Where filled stores are kept for the next run; git ignores it."""
@@ -101,7 +103,12 @@ def filled(filling: Filling, cache: Path = CACHE) -> Path:
             _fill(store, filling)
         finally:
             store.close()
-        place.folder.rename(kept)
+        try:
+            place.folder.rename(kept)
+        except OSError:
+            if not kept.is_dir():
+                raise
+            # Another run has filled one meanwhile.
     return kept
 
 
@@ -113,14 +120,41 @@ def _fill(store: Store, filling: Filling) -> None:
 
             def insert(connection: Connection, numbers: range = numbers) -> None:
                 connection.exec_driver_sql(_PAGES)
-                for number in numbers:
-                    insert_key(connection, store.rows, *_made(store, slot, _kid(filling, number), number))
+                _insert(connection, store, slot, filling, numbers)
 
             store.database.write(insert).result()
             if numbers.stop % 50_000 == 0:
                 print(f"{numbers.stop:,} of {filling.keys:,} keys", file=sys.stderr, flush=True)
     finally:
         slot.release()
+
+
+class _Gathered:
+    """Stands for a connection while rows are inserted, and keeps them by table."""
+
+    def __init__(self) -> None:
+        self.rows: dict[Table, list[Any]] = {KEYS: [], KEY_VERSIONS: [], CHANGES: []}
+
+    def execute(self, statement: Insert, values: Any) -> None:
+        self.rows[statement.table].append(values)  # type: ignore[index]
+
+
+def _insert(connection: Connection, store: Store, slot: _core.KeySlot, filling: Filling, numbers: range) -> None:
+    """The rows that :func:`ron_kms.store.keys.insert_key` writes, thousands in one statement; and the record of changes
+    as it is after so many: the newest ones, of which the oldest stands for all before it."""
+    gathered = cast("Connection", _Gathered())
+    pruned = max(0, filling.keys - changes.KEPT)
+    for number in numbers:
+        key, version = _made(store, slot, _kid(filling, number), number)
+        store.rows.insert(gathered, KEYS, _key_row(key))
+        store.rows.insert(gathered, KEY_VERSIONS, _version_row(key, version))
+        n = number + 1
+        if n >= pruned:
+            kind, name = (changes.PRUNED, str(n)) if n == pruned else ("key", str(key.kid))
+            store.rows.insert(gathered, CHANGES, {"n": n, "kind": kind, "id": name})
+    for table, rows in cast("_Gathered", gathered).rows.items():
+        if rows:
+            connection.execute(table.insert(), rows)
 
 
 def _made(store: Store, slot: _core.KeySlot, kid: Kid, number: int) -> tuple[Key, Version]:
