@@ -17,17 +17,17 @@ KEPT = frozenset({"floor", "rate", "p50", "p99"}).union(*(gate.kinds for gate in
 """Kinds: what is judged, what that is divided by, and what people ask for."""
 
 
-def compact(record: Record) -> Record:
+def compact(record: Record, most: int = ROUNDS) -> Record:
     """The same record with fewer rounds and digits, and without its detail."""
     measures = tuple(
-        Measure(one.kind, one.of, tuple(float(f"{value:.{DIGITS}g}") for value in spread(one.rounds)))
+        Measure(one.kind, one.of, tuple(float(f"{value:.{DIGITS}g}") for value in spread(one.rounds, most)))
         for one in record.measures
         if one.kind in KEPT
     )
     return msgspec.structs.replace(record, measures=measures, detail=None)
 
 
-def spread(rounds: Sequence[float], most: int = ROUNDS) -> list[float]:
+def spread(rounds: Sequence[float], most: int) -> list[float]:
     """So many of the rounds, from all over the run.
 
     >>> spread(range(10), 4)
@@ -38,8 +38,8 @@ def spread(rounds: Sequence[float], most: int = ROUNDS) -> list[float]:
     return [rounds[round(number * (len(rounds) - 1) / (most - 1))] for number in range(most)]
 
 
-def write(record: Record, path: Path) -> None:
+def write(record: Record, path: Path, most: int = ROUNDS) -> None:
     """A measure a line, so that a change can be read."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    text = msgspec.json.encode(compact(record)).decode()
+    text = msgspec.json.encode(compact(record, most)).decode()
     path.write_text(text.replace('{"kind"', '\n{"kind"') + "\n")

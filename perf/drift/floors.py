@@ -7,6 +7,7 @@ and a loss does not. docs/performance/gates.md says what each figure is.
 
 from __future__ import annotations
 
+import math
 import subprocess
 import sys
 import tempfile
@@ -104,7 +105,6 @@ SUITES = (
         (
             Check("application, 1 in flight, signatures", over(ALONE), 2.8),
             Check("application, 64 in flight, signatures", over(FULL), 2.2),
-            Check("application, batches of 64, signatures", over(FLOOR), 0.3),
         ),
     ),
     _load("hypercorn", 10.0),
@@ -120,16 +120,26 @@ def main() -> int:
 
 
 def _fails(suite: Suite) -> Sequence[str]:
-    """Names of what is over its limit in every try."""
-    least: dict[str, float] = {}
+    """Names of what is over its limit in every try.
+
+    :raises CannotJudge: no try came to figures.
+    """
+    least = dict.fromkeys((check.name for check in suite.checks), math.inf)
     failing: Sequence[Check] = suite.checks
+    reason: CannotJudge | None = None
     for _ in range(TRIES):
-        record = _run(suite)
+        try:
+            record = _run(suite)
+        except CannotJudge as why:  # on a very busy machine a service refuses, as it should
+            reason = why
+            continue
         for check in suite.checks:
-            least[check.name] = min(least.get(check.name, float("inf")), check.figure(record))
+            least[check.name] = min(least[check.name], check.figure(record))
         failing = [check for check in suite.checks if least[check.name] > check.limit]
         if not failing:
             break
+    if reason is not None and math.inf in least.values():
+        raise reason
     for check in suite.checks:
         word = "over" if check in failing else "ok"
         print(f"{check.name:44} {least[check.name]:6.2f}  limit {check.limit:6.2f}  {word}", flush=True)

@@ -113,7 +113,7 @@ def _by_baseline(pair: Pair, gate: Gate, measure: Measure) -> Finding:
         if measure.kind == "p95" and _busier(pair):
             return found(change, gate.limit, f"{how}, machine busier", "noisy")
     half = gate.limit / 2
-    sees = max(gate.limit, half + change.below)
+    sees = max(gate.limit, (1 + half) * (1 + change.value) / (1 + change.low) - 1)
     if change.low > half and change.high > gate.limit:
         return found(change, sees, how, "drift")
     return found(change, sees, how, "noisy" if pair.in_turns and change.below > half else "ok")

@@ -9,7 +9,7 @@ from typing import Literal, NamedTuple
 from perf.record import Role
 
 SERVERS = ("hypercorn", "granian")
-Out = Literal["--results", "--json"]
+Out = Literal["--results", "--json", "--out"]
 
 
 class Step(NamedTuple):
@@ -79,7 +79,10 @@ def plan() -> Iterator[Step]:
     for server in SERVERS:
         soak = ("perf.soak", "--server", server)
         yield Step(f"soak-{server}", soak, long=("--operations", "1000000"), out="--json", file=True)
-    yield Step("scale-keys", ("perf.scale", "keys"), (), ("--full",))
+    yield Step("load-trivial", ("perf.load", "trivial"), long=_MINUTE, out="--json", file=True)
+    yield Step("scale", ("perf.scale", "all"), long=("--full",))
+    yield Step("oneshot", ("perf.oneshot",), out="--out")
+    yield Step("profiles", ("perf.profiles",), long=("--seconds", "20"), out="--out")
     for server in SERVERS:
         yield Step(f"chaos-{server}", ("perf.chaos", "--server", server), out="--json")
 

@@ -13,7 +13,7 @@ from typing import NamedTuple
 
 from perf.record import ROOT
 
-SHORT_LIMIT, FULL_LIMIT = 900.0, 7200.0
+SHORT_LIMIT, FULL_LIMIT = 1800.0, 14_400.0
 """Seconds after which a step is ended: it hangs."""
 _LAST_LINES = 12
 

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import msgspec
 
-from perf.record import Code, Host, Measure, Record, Role, Value, load
+from perf.record import Code, Host, Measure, Record, Role, Value
 
 DATA = Path(__file__).parent / "data"
 HOST = Host("test-2c", "test", 2, 8 << 30, "6.1", "performance", 0.5)
@@ -61,11 +61,11 @@ def worse(one: Record, kind: str, factor: float, plus: float = 0.0, of: str | No
 
 
 def resampled(records: Sequence[Record], source: random.Random) -> list[Record]:
-    """A run as it might as well have gone: rounds drawn from those that were recorded, the same in all records."""
-    count = len(records[0].measures[0].rounds)
+    """Runs as they might as well have gone: rounds drawn from those that were recorded, the same of all measures."""
+    count = max(len(measure.rounds) for measure in records[0].measures)
     drawn = [source.randrange(count) for _ in range(count)]
-    return [changed(one, lambda measure: [measure.rounds[number] for number in drawn]) for one in records]
 
+    def change(measure: Measure) -> Sequence[float]:
+        return [measure.rounds[number] for number in drawn] if len(measure.rounds) == count else measure.rounds
 
-def recorded(name: str) -> Record:
-    return load(DATA / name)
+    return [changed(one, change) for one in records]

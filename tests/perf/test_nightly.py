@@ -68,7 +68,7 @@ def test_a_baseline_is_compact() -> None:
     [kept] = compact(msgspec.structs.replace(begun, measures=(long, dropped), detail={"a": 1})).measures
     assert len(kept.rounds) == ROUNDS
     assert (kept.rounds[0], kept.rounds[-1]) == (1000, 1999)
-    assert spread([1.0, 2.0]) == [1.0, 2.0]
+    assert spread([1.0, 2.0], 3) == [1.0, 2.0]
 
 
 def test_those_of_the_repository_are_small_and_whole() -> None:
