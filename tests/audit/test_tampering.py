@@ -4,12 +4,16 @@ from __future__ import annotations
 
 import shutil
 from collections.abc import Callable
+from concurrent.futures import Future
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from ron_kms.audit.journal import encode_group, read_segments
 from ron_kms.errors import StoreUnavailable
+from ron_kms.metrics import Metrics
+from ron_kms.service.start import start
 from ron_kms.store.audit import load_logs
 from ron_kms.store.bootstrap import Store
 from tests.audit.place import QUICK, SLOW, Place, crash, records
@@ -118,6 +122,33 @@ def test_the_scrub_finds_what_a_start_does_not_look_at(
     )
     place.told.damage.clear()
     refused(place, store)
+
+
+async def _no_loop(_: Future[Any]) -> Any:
+    raise AssertionError("nothing is waited for")
+
+
+def test_a_worker_stops_with_another_whose_log_was_changed(place: Place, store: Store) -> None:
+    """It hears of it from the store, as of every change."""
+    first = place.open(store)
+    first.append(records(0, 600)).result()
+    first.close()
+    theirs = place.store()
+    second = place.open(theirs, "1")
+    kms = start(theirs, metrics=Metrics(), wait=_no_loop, threads=0, audit=second)
+    first = place.open(store, pace=QUICK)
+    try:
+        second.append(records(0, 1)).result()
+        flip("tile/0/000")(place.log().path)
+        assert until(lambda: second.fault)
+        assert second.fault == first.fault
+        with pytest.raises(StoreUnavailable, match="fails its check"):
+            second.require()
+        [one, other] = store.database.read(lambda connection: load_logs(connection, store.rows)).result()
+        assert (bool(one.damage), other.damage) == (True, None), "nothing is wrong with its own log"
+    finally:
+        first.close()
+        kms.close()
 
 
 def test_an_untouched_log_is_scrubbed_in_peace(place: Place, store: Store) -> None:

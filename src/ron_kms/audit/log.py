@@ -209,6 +209,15 @@ class Log:
             self._poke()
         return True
 
+    def refuse(self, cause: str) -> None:
+        """Take nothing any more: another log of this node is not as it was written."""
+        with self._changed:
+            if self._damage:
+                return
+            self._damage = cause
+            self._changed.notify()
+        _log.error("the audit log %s takes nothing any more: %s", self.origin, cause)
+
     def close(self) -> bool:
         """Write what was handed in, with a last checkpoint; whether all of it is there."""
         with self._changed:

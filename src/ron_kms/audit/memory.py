@@ -80,6 +80,9 @@ class MemoryTrail:
         """Append it, once its change is made."""
         return self.append((waiting.record,))
 
+    def look_beside(self) -> None:
+        """There is no other."""
+
     def close(self) -> bool:
         """There is nothing to finish."""
         return True

@@ -84,10 +84,10 @@ class Trail:
     :ivar node: where it and others are.
     """
 
-    def __init__(self, log: Log, outbox: Outbox, node: Node) -> None:
+    def __init__(self, log: Log, outbox: Outbox, node: Node, store: Store) -> None:
         self.log = log
         self.node = node
-        self._outbox = outbox
+        self._store = store
         self.require = log.require
         """Raises StoreUnavailable where nothing can be recorded now."""
         self.append = log.append
@@ -110,6 +110,15 @@ class Trail:
     def depth(self) -> int:
         """Appends that wait to be written."""
         return self.log.depth
+
+    def look_beside(self) -> None:
+        """Take nothing any more where another log of this node fails its check.
+
+        :raises StoreCorrupt, StoreUnavailable: that cannot be known.
+        """
+        cause = _beside(self._store, self.node, self.log.origin)
+        if cause:
+            self.log.refuse(cause)
 
     def close(self) -> bool:
         """Write what was handed in, with a last head and checkpoint; whether all of it is there."""
@@ -193,23 +202,11 @@ class _Opening:
 
         return self._store.database.write(write).result()
 
-    def _others(self, log: AuditLog) -> str:
-        """What is wrong with other logs of this node, as far as it is seen from here: then this one stops, too."""
-        logs = self._store.database.read(lambda connection: registered.load_logs(connection, self._store.rows)).result()
-        for other in logs:
-            if other.node != log.node or other.closed is not None or other.origin == log.origin:
-                continue
-            if other.damage:
-                return other.damage
-            if not (self._node.folder / other.folder).is_dir():
-                return f"the log {other.origin} is missing: there is nothing at {self._node.folder / other.folder}"
-        return ""
-
     def _opened(self, log: AuditLog, folder: LogFolder) -> Trail:
         rows, read = self._store.rows, self._store.database.read
         head = Head(*read(lambda connection: registered.load_head(connection, rows, log.origin)).result())
         outbox = Outbox(self._store, log.origin, self._watcher)
-        damage, found = log.damage or self._others(log), None
+        damage, found = log.damage or _beside(self._store, self._node, log.origin), None
         if not damage:
             try:
                 found = recover(folder, log.origin, keys_of(log), head)
@@ -241,7 +238,20 @@ class _Opening:
         )
         if found is not None:
             outbox.drain(opened, found.since)
-        return Trail(opened, outbox, self._node)
+        return Trail(opened, outbox, self._node, self._store)
+
+
+def _beside(store: Store, node: Node, origin: str) -> str:
+    """What is wrong with other logs of this node, as far as it is seen from here: then this one stops, too."""
+    logs = store.database.read(lambda connection: registered.load_logs(connection, store.rows)).result()
+    for other in logs:
+        if other.node != node.name or other.closed is not None or other.origin == origin:
+            continue
+        if other.damage:
+            return other.damage
+        if not (node.folder / other.folder).is_dir():
+            return f"the log {other.origin} is missing: there is nothing at {node.folder / other.folder}"
+    return ""
 
 
 def _publish(folder: LogFolder, keys: Sequence[NoteKey]) -> None:

@@ -80,6 +80,7 @@ def start(
         attestation=attestation,
     )
     _watch_policies(watcher, kms.policies)
+    watcher.on("audit-log", lambda _: kms.audit.look_beside())
     return kms
 
 

@@ -113,6 +113,7 @@ def note_damage(connection: Connection, rows: Rows, origin: str, damage: str) ->
     row = rows.find(connection, AUDIT_LOGS, origin)
     if row is not None and row["damage"] is None:
         rows.update(connection, AUDIT_LOGS, row, {"damage": damage})
+        changes.record(connection, rows, "audit-log", origin)
 
 
 def close_log(connection: Connection, rows: Rows, origin: str, now: datetime) -> None:
