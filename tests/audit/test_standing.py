@@ -101,6 +101,20 @@ def test_a_log_that_went_another_way_is_not_adopted(place: Place, older: Store) 
     older.close()
 
 
+def test_a_node_that_was_given_another_name(place: Place) -> None:
+    """Its logs are not taken for those of a newer store, and not moved aside."""
+    fill(place, 0, 10)
+    store = place.store()
+    renamed = Standing(store, Node.at(place.audit, "there"))
+    with pytest.raises(ConfigurationError, match="those of the node here, and this node's name is there") as told:
+        renamed.check()
+    assert "KMS_NODE=here" in told.value.hint
+    with pytest.raises(ConfigurationError, match="node here"):
+        store.database.write(renamed.accept).result()
+    standing(place, store).check()
+    store.close()
+
+
 def test_a_log_that_the_store_does_not_know_is_moved_aside(place: Place) -> None:
     fill(place, 0, 10)
     shutil.copy(place.folder / "ron-kms.db", place.folder / "older.db")

@@ -48,6 +48,7 @@ class Standing:
 
         :param expected: a checkpoint that somebody has kept, which its log must contain.
         :raises Restored: the store is older than a log, or a log than what is expected.
+        :raises ConfigurationError: there are logs of this store that this node has begun under another name.
         :raises OSError: a log cannot be read.
         """
         for log, folder in self._logs():
@@ -58,6 +59,7 @@ class Standing:
                     " older copy of the store was put in its place"
                 )
         for folder in self._unknown():
+            self._recognise(folder)
             raise Restored(
                 f"there is an audit log at {folder.path} that the store does not know: an older copy of the store was"
                 " put in its place"
@@ -69,6 +71,7 @@ class Standing:
         """Have the store know of what the logs beside it have; in the writing transaction that accepts the store.
 
         :returns: which logs, by origin or folder. Those that the store has never known are moved aside.
+        :raises ConfigurationError: as :meth:`check`.
         :raises OSError: a log cannot be read or moved.
         """
         taken = []
@@ -84,6 +87,7 @@ class Standing:
             registered.save_head(connection, rows, log.origin, checkpoint.size, checkpoint.root, datetime.now(UTC))
             taken.append(log.origin)
         for folder in self._unknown():
+            self._recognise(folder)
             aside = folder.path.with_name(f"{folder.path.name}.unknown-{secrets.token_hex(4)}")
             folder.path.rename(aside)
             sync_path(self._node.folder)
@@ -166,6 +170,16 @@ class Standing:
         # Asked for after that: a log is registered before it has a record, and another process may just begin one.
         known = {log.folder for log in self._all() if log.node == self._node.name}
         yield from (folder for folder in filled if folder.path.name not in known)
+
+    def _recognise(self, folder: LogFolder) -> None:
+        """:raises ConfigurationError: the store does know a log, and by its signatures it is this one."""
+        for log in self._all():
+            if log.node != self._node.name and log.folder == folder.path.name and _signed_size(log, folder):
+                raise ConfigurationError(
+                    f"the audit logs in {self._node.folder} are those of the node {log.node}, and this node's name is"
+                    f" {self._node.name}",
+                    hint=f"Give it its name back: KMS_NODE={log.node}. A node keeps its name for as long as its store.",
+                )
 
     def _all(self) -> list[AuditLog]:
         read = self._store.database.read
