@@ -36,10 +36,12 @@ def test_a_log_that_is_lost_and_the_way_on(tmp_path: Path, lost: str) -> None:
         assert metric(service, "kms_audit_appends_total") >= 2
         assert metric(service, "kms_audit_integrity_failed_total") == 0
         assert missing(service) == set()
+        assert until(lambda: "ron-kms is ready." in service.log.read_text())
         service.stop()
         shutil.move(data / lost, tmp_path / "away")
         service.start(ready=False)
         assert until(lambda: missing(service) == {"audit_ready"})
+        assert until(lambda: "ron-kms runs and is not ready: audit_ready is missing" in service.log.read_text())
         with Client(service.url, service.token) as client:
             for answer in (
                 client.post("sign", kid=kid, digest=DIGEST),

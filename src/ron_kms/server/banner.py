@@ -1,9 +1,10 @@
-"""What ``serve`` prints when it is ready: where it is, and three commands to try."""
+"""What ``serve`` prints once it is up: whether it is ready, where it is, and three commands to try."""
 
 from __future__ import annotations
 
 import base64
 import shlex
+from collections.abc import Sequence
 from pathlib import Path
 
 from blake3 import blake3
@@ -11,9 +12,10 @@ from blake3 import blake3
 EXAMPLE = "Hello, ron-kms!"
 
 
-def ready_text(*, api: str, operator: str, token: Path, ca: Path | None, amnesia: bool) -> str:
+def text(*, missing: Sequence[str], api: str, operator: str, token: Path, ca: Path | None, amnesia: bool) -> str:
     """The whole text.
 
+    :param missing: what it lacks to be ready, in the words of ``/readyz``.
     :param api: URL of the API.
     :param ca: the certificate to trust, for TLS.
     :param amnesia: whether nothing outlives the service.
@@ -29,8 +31,9 @@ def ready_text(*, api: str, operator: str, token: Path, ca: Path | None, amnesia
     where = (
         f"the administrator's is in {token}" if token.exists() else f"the administrator's is not in {token} any more"
     )
+    state = f"runs and is not ready: {', '.join(missing)} is missing; its log says why." if missing else "is ready."
     return f"""\
-ron-kms is ready.{forgets}
+ron-kms {state}{forgets}
   API       {api}   (documentation at {api}/docs)
   operator  {operator}   (/healthz /readyz /metrics /version)
   token     {where}

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import logging
 import os
 import signal
 import socket
@@ -23,10 +24,9 @@ from ron_kms import _core
 from ron_kms.config import Address, Loaded, Settings
 from ron_kms.errors import ConfigurationError
 from ron_kms.root.handle import RootKey
-from ron_kms.server import logs
+from ron_kms.server import banner, logs
 from ron_kms.server.amnesia import folder_of
 from ron_kms.server.audit import expected_checkpoint, finish_others, standing_of
-from ron_kms.server.banner import ready_text
 from ron_kms.server.data_dir import TOKEN, DataDirectory
 from ron_kms.server.exposition import Exposition
 from ron_kms.server.guards.limits import Limits
@@ -46,6 +46,8 @@ from ron_kms.store.database import Database
 
 _LEAVE_SECONDS = 1.5
 """For workers to end after their drain, before they are killed."""
+_SETTLE_SECONDS = 2.0
+"""From the workers' first reports, for the service to be ready before it says that it is up."""
 _OPERATOR_CONNECTIONS = 64
 
 log = structlog.get_logger("ron_kms.supervisor")
@@ -161,7 +163,9 @@ class _Supervisor:
         try:
             if await self._all_ready(keepers):
                 await self._look_at_tls(api, keepers)
-                self._announce(api, operator)
+                state = await self._settled()
+                if not self._stopping.is_set():
+                    self._announce(api, operator, state)
                 reloads = asyncio.create_task(self._reloader.run())
                 await self._stopping.wait()
             await self._end(keepers)
@@ -216,6 +220,15 @@ class _Supervisor:
             raise
         self._front = msgspec.structs.replace(self._front, pq=pq)
 
+    async def _settled(self) -> Readiness:
+        """What is to be said of the service: with the workers' first reports, or soon after, it is ready, or is not."""
+        end = time.monotonic() + _SETTLE_SECONDS
+        while True:
+            state = self.readiness()
+            if state.ready or self._stopping.is_set() or time.monotonic() > end:
+                return state
+            await asyncio.sleep(0.05)
+
     async def _every_first_report(self) -> None:
         for slot in self._slots:
             await slot.ready.wait()
@@ -238,7 +251,7 @@ class _Supervisor:
                 slot.kill()
             await asyncio.wait(keepers)
 
-    def _announce(self, api: Address, operator: Address) -> None:
+    def _announce(self, api: Address, operator: Address, state: Readiness) -> None:
         scheme = "https" if self._settings.tls else "http"
         self._directory.write_endpoints(
             {
@@ -248,17 +261,20 @@ class _Supervisor:
                 "workers": len(self._slots),
             }
         )
-        log.info(
-            "ready",
+        log.log(
+            logging.INFO if state.ready else logging.WARNING,
+            "ready" if state.ready else "up, and not ready",
             http=str(api),
             operator=str(operator),
             workers=len(self._slots),
             tls=self._settings.tls,
             amnesia=self._settings.amnesia,
             server=self._settings.server,
+            **({} if state.ready else {"missing": state.missing}),
         )
         _print(
-            ready_text(
+            banner.text(
+                missing=state.missing,
                 api=f"{scheme}://{api.reachable}",
                 operator=f"http://{operator.reachable}",
                 token=self._directory.path / TOKEN,
