@@ -202,7 +202,6 @@ def _answered(service: Service, mix: Mix, seconds: float) -> Round:
 def test_mixes_are_answered(name: str, service: Service) -> None:
     load = Load(connections=2, depth=4, seconds=0.4, batch=16)
     mix = prepare(name, service, load)
-    assert target_of(service, mix, 200.0) == 200
     one = _answered(service, mix, load.seconds)
     made = to_record(_begun(name), [one], "", 200.0)
     found = {(measure.kind, measure.of): measure.rounds for measure in made.measures}
@@ -226,6 +225,8 @@ def test_a_calibration_finds_out_what_a_service_can_do(service: Service) -> None
     turn = Turn("sign", service, _signs(service, None).requests)
     find_capacities([turn], 2, 16, 0.5)
     assert turn.capacity > 20
+    paced = Mix((), lambda target: [Stream("a", turn.requests, target, 1, 8)])
+    assert target_of(service, paced, 50.0) == 50
 
 
 def _in_turns(turns: list[Turn], name: str) -> list[record.Record]:
