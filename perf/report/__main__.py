@@ -26,7 +26,7 @@ def main(paths: tuple[Path, ...], out: Path) -> None:
         click.echo(f"left out, it is no record: {path}: {why}", err=True)
     records = newest(found.records)
     if not records:
-        raise click.ClickException("there are no records; python -m perf.load sign writes one")
+        raise click.ClickException("there are no records; python -m perf.load run --mix sign writes one")
     out.parent.mkdir(parents=True, exist_ok=True)
     out.write_text(whole(records), encoding="utf-8")
     click.echo(f"{out}: {len(records)} records, {out.stat().st_size / 1e6:.1f} MB")

@@ -52,7 +52,7 @@ def load(server: str, slow: float) -> list[Record]:
     wraps = _latencies(1.3 * slow, 0.4)
     kinds = {"sign ed25519": signs, "verify ed25519": verifies, "wrap x25519": wraps}
     setting: dict[str, Value] = {"server": server, "audit": "durable", "suites": "classical", "transport": "http2"}
-    command = {"command": f"python -m perf.load steady --server {server}"}
+    command = {"command": f"python -m perf.load run --mix steady --server {server}"}
     steady = record(
         "load",
         "steady",
@@ -84,7 +84,8 @@ def load(server: str, slow: float) -> list[Record]:
     burst = record(
         "load", "burst", [Measure("p99", "sign ed25519, burst", (12.2 * slow,))], {"series": humps}, **setting
     )
-    return [steady, sign, batch, isolation, burst]
+    cached = record("load", "latency-verify-hit", [Measure("p95", "verify ed25519", (1.2 * slow,))], **setting)
+    return [steady, cached, sign, batch, isolation, burst]
 
 
 def micro() -> Record:

@@ -119,7 +119,7 @@ def test_a_page_of_one_record_names_what_is_missing() -> None:
     _, page = _page([samples.soak()])
     assert "Not measured here" in page.texts
     assert "Burst: ten times the load, and after" not in page.texts
-    assert any("perf.load burst" in text for text in page.texts)
+    assert any("perf.load run --mix burst" in text for text in page.texts)
     assert page.elements["svg"] == 3
 
 
@@ -127,13 +127,15 @@ def test_figures_of_the_records_stand_in_the_table(full: tuple[str, Page]) -> No
     verdicts = {one.name: one for one in judge([_kept(one) for one in samples.every()])}
     signs = verdicts["single signs, 64 under way, Granian"]
     assert (signs.measured, signs.wanted, signs.met) == ("10,100 a second", "≥ 9,000 a second", True)
-    assert verdicts["verify, p95, below saturation, key cached"].met is False
-    assert verdicts["sign ML-DSA-65, p95, below saturation"].met is None
+    assert verdicts["verify, p95 at 70 % load, key cached"].met is False
+    assert verdicts["sign ML-DSA-65, p95 at 70 % load"].met is None
     assert signs.measured in full[1].texts
 
 
 def test_a_hybrid_does_not_count_as_its_half() -> None:
-    slow = samples.record("load", "steady", [Measure("p95", "sign ed25519+ml-dsa-65", (9.0,))], server="granian")
+    slow = samples.record(
+        "load", "latency-sign-ed25519", [Measure("p95", "sign ed25519+ml-dsa-65", (9.0,))], server="granian"
+    )
     assert all(one.met is None for one in judge([slow]) if one.name.startswith("sign"))
 
 

@@ -40,7 +40,10 @@ def fairness(records: Sequence[Record]) -> Section:
     chosen = [one for one in records if one.suite == "load" and "isolation" in one.name]
     blocks = list(_blocks("fairness", chosen, ("p95", "rate"), note))
     return Section(
-        "fairness", "Fairness: one tenant beside another", blocks, "Fairness: python -m perf.load isolation-80."
+        "fairness",
+        "Fairness: one tenant beside another",
+        blocks,
+        "Fairness: python -m perf.load run --mix isolation-80.",
     )
 
 
@@ -52,7 +55,9 @@ def burst(records: Sequence[Record]) -> Section:
     )
     chosen = [one for one in records if one.suite == "load" and one.name.startswith(("burst", "rotate"))]
     blocks = list(_blocks("burst", chosen, ("p99", "rate", "refused"), note))
-    return Section("burst", "Burst: ten times the load, and after", blocks, "A burst: python -m perf.load burst.")
+    return Section(
+        "burst", "Burst: ten times the load, and after", blocks, "A burst: python -m perf.load run --mix burst."
+    )
 
 
 def soak(records: Sequence[Record]) -> Section:
