@@ -2,13 +2,19 @@
 
 from __future__ import annotations
 
+import shutil
 import threading
 from pathlib import Path
 
 import pytest
 
+from ron_kms.audit import copying
 from ron_kms.audit.copying import Copying
+from ron_kms.audit.source import Folder
+from ron_kms.audit.verify import check_log
 from ron_kms.store.backup import COPY, back_up, check_backup
+from tests.audit.logs import DiskLog
+from tests.audit.logs import records as disk_records
 from tests.audit.place import BRISK, QUICK, Place, record, records
 from tests.counts import count
 
@@ -49,3 +55,25 @@ def test_a_backup_under_load_opens(place: Place, tmp_path: Path, pace: object) -
         thread.join()
     trail.close()
     store.close()
+
+
+def test_a_partial_tile_that_a_full_one_follows_while_it_is_copied(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    log = DiskLog(tmp_path / "audit" / "0")
+    log.grow(disk_records(300))
+    copy, real = Copying(tmp_path / "audit"), copying._copy
+
+    def racing(path: Path, target: Path) -> bool:
+        partial = log.folder / "tile" / "entries" / "001.p"
+        if path.parent == partial and partial.exists():
+            log.grow(disk_records(300, 300))
+            shutil.rmtree(partial)
+            shutil.rmtree(log.folder / "tile" / "0" / "001.p")
+        return real(path, target)
+
+    monkeypatch.setattr(copying, "_copy", racing)
+    copy.before(tmp_path / "copy")
+    copy.after(tmp_path / "copy")
+    result = check_log(Folder(tmp_path / "copy" / "audit" / "0"), log.keys)
+    assert ([str(finding) for finding in result.findings], result.records) == ([], 300)

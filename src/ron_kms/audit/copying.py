@@ -47,8 +47,12 @@ class Copying:
             (copy / JOURNAL).mkdir(mode=0o700)
             for part in (JOURNAL, "tile"):
                 for path in sorted((log / part).rglob("*")):
-                    if not path.name.startswith("."):
-                        _copy(path, copy / path.relative_to(log))
+                    if path.name.startswith(".") or _copy(path, copy / path.relative_to(log)):
+                        continue
+                    # A partial tile goes when it is followed by a full one, which may have come since it was looked.
+                    full = path.parent.with_suffix("")
+                    if full != path.parent and not (copy / full.relative_to(log)).exists():
+                        _copy(full, copy / full.relative_to(log))
             _copy(log / MINIMUM, copy / MINIMUM)
 
     def _logs(self) -> Iterator[Path]:
@@ -56,12 +60,14 @@ class Copying:
             yield from (path for path in sorted(self._source.iterdir()) if path.is_dir())
 
 
-def _copy(path: Path, target: Path) -> None:
-    """Copy a file that may be gone."""
+def _copy(path: Path, target: Path) -> bool:
+    """Copy a file; whether it is there still, or is a folder."""
     if path.is_dir():
-        return
+        return True
     with contextlib.suppress(FileNotFoundError), path.open("rb") as source:
         target.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
         with target.open("xb") as copy:
             target.chmod(0o600)
             shutil.copyfileobj(source, copy)
+        return True
+    return False
