@@ -30,6 +30,22 @@ def send(edge: Edge, body: bytes, header: tuple[str, str] = JSON, path: str = TH
 
 
 @pytest.mark.parametrize(
+    ("body", "hint"),
+    [
+        (b"{}", "Add the field"),
+        (b'{"name":"a","nmae":1}', "mind its spelling"),
+        (b'{"name":"a","data":"!"}', "base64 with padding"),
+        (b'{"name":"a","data":1}', "base64 text"),
+        (b'{"name":"a","kind":"other"}', "one of the values"),
+        (b'{"name":', "one whole document"),
+        (b'{"name":1}', "/openapi.json"),
+    ],
+)
+def test_the_hint_says_what_to_do(edge: Edge, body: bytes, hint: str) -> None:
+    assert hint in send(edge, body).data["error"]["hint"]
+
+
+@pytest.mark.parametrize(
     ("body", "message"),
     [
         (b"", "the body is empty"),

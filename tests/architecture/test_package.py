@@ -31,6 +31,12 @@ def test_no_file_is_too_long_to_hold_in_the_head() -> None:
     assert long == {}
 
 
+def test_beside_an_installed_wheel_nothing_is_measured() -> None:
+    """perf is not in the wheel, and its tests are left out where it is not beside them."""
+    modules = sorted((TESTS / "perf").glob("test_*.py"))
+    assert [path.name for path in modules if "allow_module_level=True" not in path.read_text()] == []
+
+
 def test_import_loads_neither_server_nor_sql() -> None:
     program = "import sys, ron_kms; print(*{name.partition('.')[0] for name in sys.modules})"
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)

@@ -28,6 +28,17 @@ _TOO_LONG = re.compile(r"Expected `(array|str|bytes)` of length <= \d+ - at `\$\
 _FIELD_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]{0,40}")
 _PLAIN = re.compile(r"[\x20-\x7e]{1,400}")
 _PARAMETER = re.compile(r"\{(\w+)\}")
+_HINTS = (
+    ("missing required field", "Add the field: /openapi.json says what each call needs."),
+    ("unknown field", "Leave the field out, or mind its spelling: /openapi.json has those of each call."),
+    ("base64", "In JSON, bytes are base64 with padding (RFC 4648)."),
+    ("Expected `bytes`, got", "In JSON, bytes are base64 text; in MessagePack they are of type bin."),
+    ("matching regex", "The pattern says which characters it may have, and how many."),
+    ("Invalid value", "Use one of the values that /openapi.json lists for this field."),
+    ("truncated", "Send one whole document, of the type that Content-Type says."),
+    ("malformed", "Send one whole document, of the type that Content-Type says."),
+)
+"""What to do about a message that has these words; for others the schema is the answer."""
 _MAX_PARAMETERS = 16
 _LONGEST = 1024
 
@@ -154,17 +165,21 @@ def _query(query: bytes) -> list[tuple[str, str]]:
 def _refusal(message: str) -> BadRequest | TooLarge:
     """The error for a message of msgspec's, free of what the client wrote."""
     if len(message) > _LONGEST:  # it quotes the client at length, and is not worth searching
-        return BadRequest("Invalid value or unknown field")
+        return _bad("Invalid value or unknown field")
     match = _UNKNOWN_FIELD.fullmatch(message)
     if match is not None:
         name = match[1] if _FIELD_NAME.fullmatch(match[1]) else "?"
-        return BadRequest(f"Object contains unknown field `{name}`{_place(match)}")
+        return _bad(f"Object contains unknown field `{name}`{_place(match)}")
     match = _VALUE.fullmatch(message)
     if match is not None:
-        return BadRequest(f"Invalid value{_place(match)}")
+        return _bad(f"Invalid value{_place(match)}")
     if _TOO_LONG.fullmatch(message):
         return TooLarge(message)
-    return BadRequest(message if _PLAIN.fullmatch(message) else "the body is malformed")
+    return _bad(message if _PLAIN.fullmatch(message) else "the body is malformed")
+
+
+def _bad(message: str) -> BadRequest:
+    return BadRequest(message, hint=next((hint for words, hint in _HINTS if words in message), None))
 
 
 def _place(match: re.Match[str]) -> str:
