@@ -7,6 +7,7 @@ import click
 from perf.load.commands.deltas import deltas
 from perf.load.commands.latency import latency
 from perf.load.commands.mix import run
+from perf.load.commands.show import show
 from perf.load.commands.trivial import trivial
 
 
@@ -15,7 +16,7 @@ def main() -> None:
     """Nothing by itself."""
 
 
-for command in (run, latency, deltas, trivial):
+for command in (run, latency, deltas, trivial, show):
     main.add_command(command)
 
 if __name__ == "__main__":

@@ -44,7 +44,7 @@ def verdicts(made: Record) -> Iterator[Verdict]:
         yield Verdict("share of 429 and 503", _mean(made, "shed"), 0.01)
     yield Verdict("refused by pq_policy", sum(_rounds(made, "pq_policy")), 0)
     yield Verdict("MiB in all", max(_rounds(made, "all_resident")), 512)
-    if limit := made.detail["files_limit"]:
+    if limit := made.detail.get("files_limit"):
         yield Verdict("share of the descriptors allowed", max(_rounds(made, "files")) / limit, 0.30)
     if made.name != "flood":
         yield Verdict("MiB a worker", max(_rounds(made, "resident")), 100)

@@ -18,6 +18,7 @@ from typing import Any
 
 import msgspec
 import pytest
+from click.testing import CliRunner
 
 if not (Path(__file__).parents[2] / "perf" / "load").is_dir():
     pytest.skip("the load generator is not beside the tests", allow_module_level=True)
@@ -28,6 +29,7 @@ from perf.load import scenarios
 from perf.load.commands import deltas
 from perf.load.commands import latency as latencies
 from perf.load.commands.mix import lengths
+from perf.load.commands.show import show
 from perf.load.commands.trivial import Served
 from perf.load.figures import latency, to_record
 from perf.load.generator import Seen, Stream, run
@@ -183,6 +185,9 @@ def test_a_mix_leaves_a_record(tmp_path: Path) -> None:
     assert made.detail["clients"]["all"]["statuses"]["200"] > 50
     assert made.detail["counters"]["kms_audit_appends_total"] > 0
     assert "sign ed25519" in done.stdout
+    told = CliRunner().invoke(show, [str(tmp_path)])
+    assert told.exit_code == 0, told.output
+    assert "| steady | hypercorn | durable | classical | sign ed25519 |" in told.output
 
 
 def _begun(name: str) -> record.Record:
