@@ -85,7 +85,7 @@ def of_batches(
 ) -> None:
     """Cost by items in a batch: sign, verify and wrap over HTTP, in process, and in the core."""
     chosen = _numbers(sizes) if sizes else batch.FULL if full else batch.SHORT
-    took, count = seconds or (0.8 if full else 0.4), rounds or (6 if full else 2)
+    took, count = seconds or (0.5 if full else 0.4), rounds or (5 if full else 2)
     cells = [cell for cell in batch.CELLS if suites is None or cell[1] in suites.split(",")]
     _keep(
         "batch",

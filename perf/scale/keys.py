@@ -1,8 +1,9 @@
 """Few keys and many: create, sign, rotate and open in this process, and the memory of a service that has them.
 
-Every round visits the stores one after the other, so that what disturbs the machine disturbs all; ratios are taken
-round by round. A round opens each store anew: nothing of any key is in the process's memory, while the system's file
-cache is warm. Samples are of the same tenants in every store, for the first key of a tenant has its policy read too.
+Every round visits the stores one after the other, another one first each time, so that what disturbs the machine
+disturbs all; ratios are taken round by round. A round opens each store anew: nothing of any key is in the process's
+memory, while the system's file cache is warm. Samples are of the same tenants in every store, for the first key of a
+tenant has its policy read too.
 """
 
 from __future__ import annotations
@@ -71,9 +72,10 @@ def measure(
     with ExitStack() as kept:
         fillings = [Filling(size, TENANTS) for size in sizes]
         places = {one.keys: kept.enter_context(copy(one, cache)) for one in fillings if one.keys > _RECOPIED}
-        for _ in range(rounds):
+        for number in range(rounds):
             floors.append(signature_us())
-            for filling in fillings:
+            first = number % len(fillings)
+            for filling in fillings[first:] + fillings[:first]:
                 if filling.keys in places:
                     found[filling.keys].append(_round(places[filling.keys], chosen))
                 else:

@@ -12,8 +12,9 @@ from perf.soak.ledger import Held, answered
 from perf.soak.run import Soaked
 
 SHED_LIMIT = 0.01
-GROWTH_LIMIT = 0.03
-"""Of the memory, over the second half of the run: what is let grow there are caches that rotations fill."""
+GROWTH_LIMIT = 0.05
+"""Of the memory, over the second half of the run: caches that rotations fill, and what the allocator keeps. In a run of
+a million it is 9 bytes an operation."""
 LATENCY_LIMITS = {0.5: 1.25, 0.99: 1.5}
 """Last tenth by first, of the median and of p99."""
 LONG = 100_000

@@ -76,7 +76,7 @@ def test_what_grows_or_is_missing_is_seen(monkeypatch: pytest.MonkeyPatch) -> No
     assert _broken(flat, _held(flat, -1), monkeypatch) == {"ledger"}
     assert _broken(flat, _held(flat, 1), monkeypatch) == {"ledger"}
     assert _broken(flat, _held(flat)._replace(whole=False), monkeypatch) == {"log"}
-    assert _broken(_soaked(growth=8), _held(flat), monkeypatch) == {"memory"}
+    assert _broken(_soaked(growth=12), _held(flat), monkeypatch) == {"memory"}
     assert _broken(_soaked(growth=2), _held(flat), monkeypatch) == set()
     assert _broken(_soaked(late=1.6), _held(flat), monkeypatch) == {"p50", "p99"}
     assert _broken(_soaked(files=3), _held(flat), monkeypatch) == {"files"}
