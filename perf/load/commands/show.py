@@ -21,7 +21,8 @@ def show(paths: tuple[Path, ...]) -> None:
     """Load records, files or folders of them, as a table in Markdown: medians of the rounds, a line an operation; and
     what of the mixes does not hold what is asked of them. By default those in perf/results.
     """
-    made = [one for one in map(_read, _files(paths or (record.RESULTS,))) if one.suite == "load"]
+    read = filter(None, map(_read, _files(paths or (record.RESULTS,))))
+    made = [one for one in read if one.suite == "load"]
     made = sorted((one for one in made if one.name != "trivial"), key=lambda one: (one.name, str(one.setting)))
     click.echo("\n".join(table(made)))
     missed = [(one, verdict) for one in made if "suite" in one.setting for verdict in verdicts(one) if not verdict.met]
@@ -46,11 +47,13 @@ def _line(cells: Iterable[str]) -> str:
     return f"| {' | '.join(cells)} |"
 
 
-def _read(path: Path) -> record.Record:
+def _read(path: Path) -> record.Record | None:
+    """None, and a word about it, where it is no record."""
     try:
         return record.load(path)
     except msgspec.MsgspecError as error:
-        raise click.ClickException(f"{path}: {error}") from None
+        click.echo(f"left out: {path}: {error}", err=True)
+        return None
 
 
 def _files(paths: Iterable[Path]) -> Iterator[Path]:
