@@ -7,6 +7,7 @@ from types import MappingProxyType
 
 from perf.chaos.drill import Drill
 from perf.chaos.drills import (
+    allocations,
     bad_network,
     bombs,
     burst,
@@ -27,6 +28,7 @@ _FILES = (
     burst,
     rotate_flood,
     memory,
+    allocations,
     kill,
     stopped,
     full_disk,

@@ -14,6 +14,7 @@ import os
 import signal
 import socket
 import sys
+import threading
 import time
 from concurrent.futures import Future
 from functools import partial
@@ -43,6 +44,7 @@ from ron_kms.server.operator import versions
 from ron_kms.server.readiness import REPORT_SECONDS
 from ron_kms.server.reloads import Apply, Reloads, Turn
 from ron_kms.server.serving import Serving, limits_of, make_server
+from ron_kms.server.surrender import Surrender
 from ron_kms.server.tracing import tracing_of
 from ron_kms.server.usage import usage
 from ron_kms.service.due import JOBS
@@ -213,7 +215,9 @@ class _Worker:
 
     async def _serve(self, kms: Kms, app: App, server: Serving, listener: socket.socket) -> None:
         loop = asyncio.get_running_loop()
-        loop.set_exception_handler(logs.loop_failure)
+        surrender = Surrender(lambda: self._reloads.settings.drain_seconds + _GRACE_SECONDS)
+        loop.set_exception_handler(surrender.callback_failed)
+        threading.excepthook = surrender.thread_failed
         loop.add_signal_handler(signal.SIGTERM, self._terminate)
         self._link.setblocking(False)
         turn = Turn(self._reloads, self._tell, self._terminate)
@@ -224,6 +228,7 @@ class _Worker:
         await server.start(listener)
         log.info("a worker serves", pid=os.getpid(), versions=versions(), settings=tell(self._reloads.settings))
         reporter = asyncio.create_task(self._report(kms, app, server))
+        reporter.add_done_callback(surrender.task_ended)
         scheduler = asyncio.create_task(Scheduler(kms, JOBS).run())
         await self._stop.wait()
         scheduler.cancel()
