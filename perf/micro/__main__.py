@@ -32,7 +32,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     count, seconds = FULL if options.full else SHORT
     limit: float | None = PATIENCE * seconds
     if options.seconds is not None:
-        count, seconds, limit = 1, options.seconds, None
+        count, seconds, limit = options.processes, options.seconds, None
     begun = begin("micro", "bench", options.role, {})
     library = floor.build()
     processes = []
@@ -70,7 +70,8 @@ def _options(arguments: Sequence[str] | None) -> argparse.Namespace:
         default=os.environ.get("BENCH_FULL") == "1",
         help="take a quarter of an hour (BENCH_FULL=1)",
     )
-    parser.add_argument("--seconds", type=float, help="one process of so many seconds, and one pass at least")
+    parser.add_argument("--seconds", type=float, help="of a process, and one pass at least")
+    parser.add_argument("--processes", type=int, default=1, help="with --seconds: so many, for each has its own memory")
     parser.add_argument("--suites", type=_suites, default=SUITES, help="some of: " + ",".join(SUITES))
     parser.add_argument("--batches", type=_batches, default=BATCHES, help="some of: 1,8,64,256,1024")
     parser.add_argument("--results", type=Path, default=RESULTS, help="folder for the JSON files")
