@@ -168,6 +168,11 @@ def load(path: Path) -> Record:
     return msgspec.json.decode(path.read_bytes(), type=Record)
 
 
+def record_files(folder: Path) -> list[Path]:
+    """Those in a folder, by name. Files of other programs beside them have one more dot in theirs."""
+    return [path for path in sorted(folder.glob("*.json")) if "." not in path.stem]
+
+
 def save(record: Record, path: Path) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_bytes(msgspec.json.format(msgspec.json.encode(record), indent=1) + b"\n")

@@ -8,10 +8,8 @@ from typing import NamedTuple
 
 import msgspec
 
-from perf.record import Record, load
+from perf.record import Record, load, record_files
 
-NOT_OURS = ".pyperf.json"
-"""Beside the records of perf/micro lie files for pyperf."""
 JUDGE_THEMSELVES = frozenset({"chaos"})
 """Suites that are not compared: a drill does harm, and says itself what must hold."""
 
@@ -55,8 +53,8 @@ def read(paths: Sequence[Path]) -> list[Record]:
 def _files(paths: Iterable[Path]) -> Iterable[Path]:
     for path in paths:
         if path.is_dir():
-            yield from (one for one in sorted(path.glob("*.json")) if not one.name.endswith(NOT_OURS))
-        elif not path.name.endswith(NOT_OURS):
+            yield from record_files(path)
+        elif "." not in path.stem:
             yield path
 
 

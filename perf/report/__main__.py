@@ -6,7 +6,8 @@ from pathlib import Path
 
 import click
 
-from perf.record import RESULTS
+from perf.baselines import FOLDER
+from perf.record import RESULTS, host
 from perf.report.collect import collect, newest
 from perf.report.whole import whole
 
@@ -16,7 +17,8 @@ from perf.report.whole import whole
 @click.option(
     "--out", default=RESULTS / "report.html", show_default="perf/results/report.html", type=click.Path(path_type=Path)
 )
-def main(paths: tuple[Path, ...], out: Path) -> None:
+@click.option("--baselines", type=click.Path(path_type=Path), help="Folder of baselines; by default this machine's.")
+def main(paths: tuple[Path, ...], out: Path, baselines: Path | None) -> None:
     """One HTML page from records: files, or folders of them; by default those in perf/results.
 
     Of runs of the same subject the newest counts.
@@ -28,7 +30,9 @@ def main(paths: tuple[Path, ...], out: Path) -> None:
     if not records:
         raise click.ClickException("there are no records; python -m perf.load run --mix sign writes one")
     out.parent.mkdir(parents=True, exist_ok=True)
-    out.write_text(whole(records), encoding="utf-8")
+    kept = collect([baselines or FOLDER / host().name]).records
+    beside = [one for one in [*kept, *found.records] if one.role == "baseline"]
+    out.write_text(whole(records, beside), encoding="utf-8")
     click.echo(f"{out}: {len(records)} records, {out.stat().st_size / 1e6:.1f} MB")
 
 

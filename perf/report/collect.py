@@ -8,7 +8,7 @@ from typing import NamedTuple
 
 import msgspec
 
-from perf.record import Record, load
+from perf.record import Record, load, record_files
 
 
 class Found(NamedTuple):
@@ -37,11 +37,7 @@ def collect(paths: Iterable[Path]) -> Found:
 
 
 def _files(paths: Iterable[Path]) -> list[Path]:
-    return [file for path in paths for file in (_records(path) if path.is_dir() else [path])]
-
-
-def _records(folder: Path) -> list[Path]:
-    return [path for path in sorted(folder.glob("*.json")) if "." not in path.stem]
+    return [file for path in paths for file in (record_files(path) if path.is_dir() else [path]) if file.exists()]
 
 
 def newest(records: Sequence[Record]) -> list[Record]:

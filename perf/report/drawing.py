@@ -104,7 +104,7 @@ def _inline(figure: Figure, name: str, words: str) -> Html:
     for pattern, other in _CLEANED:
         body = re.sub(pattern, other.replace("NAME", name), body, flags=re.DOTALL)
     label, width = tag("title", words), float(box.split()[2])
-    style = f"max-width:{width * 1.25:.0f}px"
+    style = f"max-width:{width * 1.12:.0f}px"
     return tag("svg", label, Html(variables(body)), class_="drawing", viewBox=box, role="img", style=style)
 
 

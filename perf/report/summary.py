@@ -7,49 +7,67 @@ from collections.abc import Sequence
 from perf.record import Record
 from perf.report.markup import Html, join, table, tag
 from perf.report.page import commit, minute
-from perf.report.targets import Verdict, judge
+from perf.report.targets import Result, Verdict, judge
 from perf.report.words import outcome
 
 
 def summary(records: Sequence[Record]) -> Html:
-    """Tiles, and the table of targets."""
+    """Tiles, the table of what was measured, and what was not."""
     verdicts = judge(records)
-    return join(_tiles(verdicts), _table(verdicts))
+    known = [one for one in verdicts if one.results]
+    missing = ", ".join(one.name for one in verdicts if not one.results)
+    left = tag("p", f"Not measured in these records: {missing}.", class_="note") if missing else Html()
+    return join(_tiles(known, len(verdicts) - len(known)), _table(known) if known else Html(), left)
 
 
-def _tiles(verdicts: Sequence[Verdict]) -> Html:
-    known = [one for one in verdicts if one.met is not None]
-    met = sum(bool(one.met) for one in known)
-    left = len(verdicts) - len(known)
-    more = f"{left} more not measured" if left else "every target was measured"
-    tiles = [_tile("Targets met", f"{met} of {len(known)}", more)]
-    tiles += [
-        _tile(one.tile, one.measured, join(outcome(one.met), f" · wanted {one.wanted}")) for one in known if one.tile
-    ]
+def _tiles(known: Sequence[Verdict], left: int) -> Html:
+    results = [result for one in known for result in one.results]
+    met = sum(result.met for result in results)
+    more = f"{left} not measured" if left else "every target was measured"
+    tiles = [_tile("Targets met, by server", _figure(f"{met} of {len(results)}"), more)]
+    tiles += [_tile(one.tile, join(*map(_reached, one.results)), _wanted(one.results)) for one in known if one.tile]
     return tag("div", *tiles, class_="tiles")
 
 
-def _tile(label: str, measured: str, more: object) -> Html:
+def _tile(label: str, figures: Html, more: str) -> Html:
+    return tag("div", tag("div", label, class_="label"), figures, tag("div", more, class_="more"), class_="tile")
+
+
+def _figure(measured: str, *rest: object) -> Html:
     value, _, unit = measured.partition(" ")
-    return tag(
-        "div",
-        tag("div", label, class_="label"),
-        tag("div", value, " ", tag("small", unit), class_="value"),
-        tag("div", more, class_="more"),
-        class_="tile",
-    )
+    return tag("div", value, " ", tag("small", unit, *rest), class_="value")
 
 
-def _table(verdicts: Sequence[Verdict]) -> Html:
-    rows: list[list[object]] = [
-        [one.name, one.wanted, one.measured, outcome(one.met), _where(one.record)] for one in verdicts
-    ]
-    return table(["Target", "Wanted", "Measured", "Outcome", "From"], rows, figures=(1, 2), name="targets")
+def _reached(result: Result) -> Html:
+    mark = tag("span", " ✓" if result.met else " ✗", class_="met" if result.met else "missed")
+    return _figure(result.measured, f" {result.server}", mark)
 
 
-def _where(record: Record | None) -> Html:
-    if record is None:
-        return Html()
-    server = str(record.setting.get("server") or "")
-    told = " ".join(part for part in (record.suite, record.name, server) if part)
-    return tag("span", f"{told} · {commit(record)}", class_="quiet", title=minute(record.at))
+def _wanted(results: Sequence[Result]) -> str:
+    return "wanted " + ", ".join(dict.fromkeys(result.wanted for result in results))
+
+
+def _table(known: Sequence[Verdict]) -> Html:
+    """A row a target and server; a target is named once."""
+    rows: list[list[object]] = []
+    for one in known:
+        for number, result in enumerate(one.results):
+            first = number == 0
+            rows.append(
+                [
+                    one.name if first else "",
+                    result.server,
+                    result.wanted,
+                    result.measured,
+                    outcome(result.met),
+                    _where(result),
+                ]
+            )
+    head = ["Target", "Server", "Wanted", "Measured", "Outcome", "From"]
+    return table(head, rows, figures=(2, 3), name="targets")
+
+
+def _where(result: Result) -> Html:
+    record = result.record
+    told = f"{commit(record)}, {minute(record.at)}"
+    return tag("span", f"{record.suite} {record.name}", class_="quiet", title=told)

@@ -7,6 +7,8 @@ import random
 from collections.abc import Sequence
 from typing import Any
 
+import msgspec
+
 from perf.detail import Series, distribution
 from perf.record import Code, Host, Measure, Record, Value
 
@@ -15,7 +17,13 @@ CODE = Code("0123456789abcdef0123456789abcdef01234567", False, {"python": "3.11.
 
 
 def record(
-    suite: str, name: str, measures: Sequence[Measure] = (), detail: Any = None, seconds: float = 10.0, **setting: Value
+    suite: str,
+    name: str,
+    /,
+    measures: Sequence[Measure] = (),
+    detail: Any = None,
+    seconds: float = 10.0,
+    **setting: Value,
 ) -> Record:
     return Record(
         role="result",
@@ -23,7 +31,7 @@ def record(
         name=name,
         run="1",
         at="2026-11-23T23:00:00Z",
-        seconds=seconds,
+        seconds=10.0,
         setting=setting,
         host=HOST,
         code=CODE,
@@ -46,46 +54,75 @@ def _wave(name: str, unit: str, level: float, of: str = "", *, hump: float = 1.0
     return Series(name, unit, tuple(float(at) for at in range(seconds)), tuple(values), of)
 
 
+KINDS = (
+    ("latency-sign-ed25519", "sign ed25519", 0.8),
+    ("latency-verify-hit", "verify ed25519", 0.6),
+    ("latency-sign-ml-dsa-65", "sign ml-dsa-65", 1.6),
+)
+
+
 def load(server: str, slow: float) -> list[Record]:
     """Of perf.load on one server."""
-    signs, verifies = _latencies(0.8 * slow, 0.3), _latencies(0.6 * slow, 0.35)
-    wraps = _latencies(1.3 * slow, 0.4)
-    kinds = {"sign ed25519": signs, "verify ed25519": verifies, "wrap x25519": wraps}
-    setting: dict[str, Value] = {"server": server, "audit": "durable", "suites": "classical", "transport": "http2"}
-    command = {"command": f"python -m perf.load run --mix steady --server {server}"}
-    steady = record(
-        "load",
-        "steady",
-        [
-            *(Measure("p95", of, (sorted(values)[int(len(values) * 0.95)],)) for of, values in kinds.items()),
-            Measure("errors", "", (0.0, 0.0)),
-            Measure("shed", "", (0.0, 0.001)),
-            Measure("resident", "", (82.0, 83.0)),
-        ],
-        {"distributions": [distribution(of, values) for of, values in kinds.items()], **command},
-        **setting,
-    )
-    sign = record("load", "sign", [Measure("rate", "", (10_000 / slow, 10_200 / slow))], command, **setting, depth=8)
-    batch = record("load", "batch", [Measure("rate", "", (48_000 / slow**0.1,))], command, **setting, batch=256)
+    setting: dict[str, Value] = {
+        "server": server,
+        "audit": "durable",
+        "transport": "http2",
+        "profile": "file",
+        "workers": 1,
+        "suite": "classical",
+        "connections": 8,
+        "depth": 8,
+    }
+    command = {"command": f"python -m perf.load latency --server {server}"}
+    made = []
+    for name, of, median in KINDS:
+        values = _latencies(median * slow, 0.3)
+        measures = [
+            Measure("sync", "", (0.2,)),
+            Measure("p95", of, (sorted(values)[int(len(values) * 0.95)],)),
+            *_health(),
+        ]
+        detail = {"distributions": [distribution(of, values)], **command}
+        made.append(record("load", name, measures, detail, **setting, share=0.7))
+    for name, late, payload in (
+        ("delta-sign-classical", 1.0, 300.0),
+        ("delta-sign-hybrid", 3.5, 5000.0),
+        ("delta-verify-classical", 1.0, 300.0),
+        ("delta-verify-or", 1.2, 5000.0),
+        ("delta-verify-and", 1.4, 5000.0),
+    ):
+        of = name.removeprefix("delta-")
+        measures = [
+            Measure("p95", of, (late, late)),
+            Measure("payload", of, (payload,)),
+            Measure("cpu", "", (60 * late,)),
+        ]
+        made.append(record("load", name, measures, command, **setting, share=0.7))
+    sign = [Measure("rate", "", (10_000 / slow, 10_200 / slow)), *_health()]
+    batch = [Measure("rate", "", (48_000 / slow**0.1,)), Measure("floor", "", (14.0,)), *_health()]
     tenants = [_wave("p95", "ms", 8 * slow, f"sign ed25519, {of}") for of in ("top", "low")]
     rates = [_wave("rate", "1/s", rate / slow, f"sign ed25519, {of}") for of, rate in (("top", 7800), ("low", 1950))]
-    isolation = record(
-        "load",
-        "isolation-80",
-        [Measure("skew", "", (1.03, 1.05))],
-        {"series": [*tenants, *rates], **command},
-        **setting,
-    )
     humps = [
         _wave("p99", "ms", 2 * slow, "sign ed25519", hump=6),
         _wave("rate", "1/s", 1500, "sign ed25519", hump=3),
         _wave("refused", "1/s", 0.01, hump=900_000),
     ]
-    burst = record(
-        "load", "burst", [Measure("p99", "sign ed25519, burst", (12.2 * slow,))], {"series": humps}, **setting
-    )
-    cached = record("load", "latency-verify-hit", [Measure("p95", "verify ed25519", (1.2 * slow,))], **setting)
-    return [steady, cached, sign, batch, isolation, burst]
+    skew = [Measure("skew", "", (1.03, 1.05))]
+    return [
+        *made,
+        record("load", "sign", sign, command, **setting),
+        record("load", "batch", batch, command, **setting, batch=256),
+        record("load", "isolation-80", skew, {"series": [*tenants, *rates], **command}, **setting),
+        record("load", "burst", [Measure("p99", "sign ed25519, burst", (12.2 * slow,))], {"series": humps}, **setting),
+    ]
+
+
+def _health() -> list[Measure]:
+    return [
+        Measure("errors", "", (0.0, 0.0)),
+        Measure("shed", "", (0.0, 0.001)),
+        Measure("resident", "", (82.0, 83.0)),
+    ]
 
 
 def micro() -> Record:
@@ -120,6 +157,30 @@ def soak() -> Record:
         _wave("p95", "ms", 1.4, "sign ed25519", seconds=600),
     ]
     return record("soak", "mixed", [], {"series": series}, server="granian")
+
+
+def scale(server: str, slow: float) -> list[Record]:
+    numbers = (1, 10, 100, 1000)
+    tenants = [
+        Measure("cpu", f"{operation}, {number} tenants", (cost * slow * number**0.01,))
+        for operation, cost in (("sign", 90.0), ("verify", 100.0))
+        for number in numbers
+    ]
+    batch = [Measure("cpu", f"sign ed25519, batch {size}", (18 + 90 * slow / size,)) for size in (1, 16, 256)]
+    model = {
+        "points": {one.of: [one.rounds[0], one.rounds[0] * 1.05] for one in batch},
+        "base": {"sign": 80.0 * slow},
+        "item": {"sign": 4.0},
+        "kib": 2.0,
+        "memory": {"supervisor": 60.0, "worker": 70.0},
+        "median": 0.03,
+        "worst": -0.11,
+    }
+    return [
+        record("scale", "tenants", tenants, {}, server=server),
+        record("scale", "batch", batch, {}, server=server),
+        record("scale", "model", [], model, server=server),
+    ]
 
 
 def chaos() -> list[Record]:
@@ -183,8 +244,26 @@ def every() -> list[Record]:
         *load("hypercorn", 3.0),
         micro(),
         soak(),
+        *scale("granian", 1.0),
         *chaos(),
         oneshot(),
         profile("granian", 1.0),
         profile("hypercorn", 3.0),
+    ]
+
+
+def baselines(records: Sequence[Record]) -> list[Record]:
+    """Of an earlier hour, a little better each."""
+    return [
+        msgspec.structs.replace(
+            one,
+            role="baseline",
+            run="0",
+            at="2026-11-22T23:00:00Z",
+            measures=tuple(
+                Measure(each.kind, each.of, tuple(value * 0.98 for value in each.rounds)) for each in one.measures
+            ),
+        )
+        for one in records
+        if one.suite == "load"
     ]

@@ -8,6 +8,7 @@ from collections.abc import Sequence
 
 from matplotlib.axes import Axes
 
+from perf.load.mixes import SUITES
 from perf.record import Measure, Record
 from perf.report import colours, naming
 from perf.report.drawing import Panel, legend, logarithmic, panel, short, thousands
@@ -34,9 +35,13 @@ def section(records: Sequence[Record]) -> Section:
     for operation, suite in SHOWN:
         lines: dict[str, Points] = {}
         for record in records:
-            found = _micro(record, operation, suite) or _service(record, operation, suite)
+            found = (
+                _micro(record, operation, suite)
+                or _scale(record, operation, suite)
+                or _service(record, operation, suite)
+            )
             for name, points in found.items():
-                lines.setdefault(name, {}).update(points)
+                lines[name] = points | lines.get(name, {})
                 sources[record.run + record.suite] = record
         if lines:
             panels.append(_panel(f"batch-{operation}-{len(panels)}", f"{operation} {suite}", lines))
@@ -65,15 +70,33 @@ def _micro(record: Record, operation: str, suite: str) -> dict[str, Points]:
     return lines
 
 
+def _scale(record: Record, operation: str, suite: str) -> dict[str, Points]:
+    """What one core of a server does, by the processor time of an operation."""
+    if record.suite != "scale" or record.name != "batch":
+        return {}
+    points = {}
+    for one in record.measures:
+        match = re.fullmatch(rf"{re.escape(f'{operation} {suite}')}, batch (\d+)", one.of)
+        if one.kind == "cpu" and one.rounds and match:
+            points[int(match[1])] = 1e6 / _median(one)
+    return {naming.line(record): points} if points else {}
+
+
 def _service(record: Record, operation: str, suite: str) -> dict[str, Points]:
     """What one server did with one size of batches, Ed25519 where nothing else is said."""
     if record.suite != "load" or record.name not in {"batch", operation}:
         return {}
-    if operation != "sign" or (record.setting.get("suite") or "ed25519") != suite:
+    if operation != "sign" or _suite(record) != suite:
         return {}
     size = int(record.setting.get("batch") or 1) if record.name == "batch" else 1
-    rates = [one for one in record.measures if one.kind == "rate" and not re.search("refus", one.of)]
+    rates = [one for one in record.measures if one.kind == "rate" and one.rounds and not one.of]
     return {naming.line(record): {size: _median(rates[0])}} if rates else {}
+
+
+def _suite(record: Record) -> str:
+    """What a load run signs with."""
+    told = SUITES.get(str(record.setting.get("suite") or "classical"))
+    return told.sign if told else ""
 
 
 def _median(measure: Measure) -> float:

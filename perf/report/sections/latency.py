@@ -22,7 +22,7 @@ Line = tuple[str, Distribution]
 
 def section(records: Sequence[Record]) -> Section:
     """From all records of perf.load that have distributions, one panel a scenario and kind of request."""
-    sources = [one for one in records if one.suite == "load" and distributions(one)]
+    sources = sorted((one for one in records if one.suite == "load" and distributions(one)), key=_order)
     groups: dict[tuple[str, str], list[tuple[Record, Line]]] = {}
     for record in sources:
         for one in distributions(record):
@@ -30,8 +30,8 @@ def section(records: Sequence[Record]) -> Section:
                 groups.setdefault((record.name, one.of), []).append((record, (naming.line(record), one)))
     shown = dict(list(groups.items())[:LIMIT])
     panels = [
-        tail(f"latency-{number}", f"{of} · {scenario}", lines, p95_limit(of))
-        for number, ((scenario, of), lines) in enumerate(shown.items())
+        tail(f"latency-{number}", _title(of, lines[0][0]), lines, p95_limit(of))
+        for number, ((_, of), lines) in enumerate(shown.items())
     ]
     note = (
         "Each line goes from the median on the left to the slowest request on the right; lower is better, and a line "
@@ -43,6 +43,18 @@ def section(records: Sequence[Record]) -> Section:
     )
 
 
+def _order(record: Record) -> int:
+    """Each operation by itself below saturation first, then a steady mix, then all else."""
+    return 0 if record.name.startswith("latency") else 1 if record.name == "steady" else 2
+
+
+def _title(of: str, record: Record) -> str:
+    share = record.setting.get("share")
+    if record.name.startswith("latency") and isinstance(share, float):
+        return f"{of} · at {share:.0%} of capacity"
+    return f"{of} · {record.name}"
+
+
 def tail(
     name: str, title: str, lines: Sequence[tuple[Record, Line]], limit: float | None, of: str = "of requests"
 ) -> Panel:
@@ -52,7 +64,7 @@ def tail(
     """
 
     def draw(axes: Axes) -> None:
-        for place, (_, (run, one)) in enumerate(lines):
+        for place, (_, (run, one)) in enumerate(sorted(lines, key=lambda line: line[1][0])):
             _line(axes, run, one, place)
         axes.set_xscale("log")
         least = min(one.count for _, (_, one) in lines)

@@ -25,6 +25,8 @@ LABELS = {
     "files": "Open descriptors",
     "cpu": "Processor",
     "errors": "Errors",
+    "threads": "Threads",
+    "audit": "Audit log on the disk",
     "skew": "p95 of one tenant by the other's",
 }
 _WIDE = 50.0
@@ -64,7 +66,11 @@ def soak(records: Sequence[Record]) -> Section:
     """Memory, descriptors and latency over a long run."""
     note = "Flat is good: memory or descriptors that grow end a service, latency that grows is work that piles up."
     chosen = [one for one in records if one.suite == "soak"]
-    blocks = list(_blocks("soak", chosen, ("resident", "all_resident", "files", "p50", "p95", "p99", "rate"), note))
+    blocks = list(
+        _blocks(
+            "soak", chosen, ("resident", "all_resident", "files", "threads", "p50", "p95", "p99", "rate", "audit"), note
+        )
+    )
     return Section("soak", "Soak: does anything grow?", blocks, "Memory over time: python -m perf.soak.")
 
 
@@ -106,7 +112,7 @@ def _panel(name: str, kind: str, lines: Sequence[Series]) -> Panel:
                 label=one.of or LABELS.get(kind, kind),
             )
         axes.set_xlabel("seconds")
-        axes.set_ylabel(lines[0].unit or "share")
+        axes.set_ylabel(lines[0].unit)
         if wide:
             logarithmic(axes, y=True)
         else:
