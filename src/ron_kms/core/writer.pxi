@@ -4,9 +4,13 @@
 
 cdef extern from *:
     """
+    #include <errno.h>
     #include <pthread.h>
     #include <signal.h>
     #include <unistd.h>
+    #if !defined(__linux__)
+    #define fdatasync fsync
+    #endif
 
     enum { RON_KMS_IDLE, RON_KMS_ORDERED, RON_KMS_DONE, RON_KMS_STOPPED };
 
