@@ -12,6 +12,7 @@ the first few hundred.
 from __future__ import annotations
 
 import os
+import struct
 from bisect import bisect_left
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -22,6 +23,9 @@ from prometheus_client.mmap_dict import MmapedDict, mmap_key
 
 Tell = Callable[[float], None]
 """Takes a value into a metric."""
+
+_ENTRY = struct.Struct("dd")
+"""Of a value and its time, as prometheus-client keeps them in its files."""
 
 _DECADE = (1.0, 1.2, 1.4, 1.7, 2.0, 2.4, 2.9, 3.5, 4.2, 5.0, 6.0, 7.2, 8.6)
 
@@ -52,9 +56,10 @@ def use_slot(directory: Path, slot: int) -> None:
 
 
 def _slot_value(directory: Path, slot: int) -> type[Any]:
-    """As prometheus-client's own value class for many processes, with a slot for the pid and at a third of its cost: no
-    lock and no look for forks."""
-    files: dict[str, MmapedDict] = {}
+    """As prometheus-client's own value class for many processes, with a slot for the pid and at a fifth of its cost: no
+    lock, no look for forks, and no look-up of where a value stands, which never changes. It is assigned as a whole:
+    ``pack_into`` would have it 0 for a moment, and others read the file."""
+    files: dict[str, Any] = {}
 
     class SlotValue:
         _multiprocess = True
@@ -74,17 +79,19 @@ def _slot_value(directory: Path, slot: int) -> type[Any]:
             if prefix not in files:
                 path = os.fspath(directory / f"{prefix}_{slot}.db")
                 files[prefix] = MmapedDict(path)  # type: ignore[no-untyped-call]
-            self._write: Callable[[str, float, float], None] = files[prefix].write_value
-            self._key: str = mmap_key(metric_name, name, labelnames, labelvalues, help_text)
-            self._value: float = files[prefix].read_value(self._key)[0]  # type: ignore[no-untyped-call]
+            key = mmap_key(metric_name, name, labelnames, labelvalues, help_text)
+            self._file: Any = files[prefix]  # neither says its types nor shows where a value stands
+            self._value: float = self._file.read_value(key)[0]
+            begin = self._file._positions[key]
+            self._place = slice(begin, begin + _ENTRY.size)
 
         def inc(self, amount: float) -> None:
-            self._value += amount
-            self._write(self._key, self._value, 0.0)
+            self._value = value = self._value + amount
+            self._file._m[self._place] = _ENTRY.pack(value, 0.0)
 
         def set(self, value: float, timestamp: float | None = None) -> None:
             self._value = value
-            self._write(self._key, value, timestamp or 0.0)
+            self._file._m[self._place] = _ENTRY.pack(value, timestamp or 0.0)
 
         def get(self) -> float:
             return self._value

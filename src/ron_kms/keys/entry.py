@@ -41,6 +41,7 @@ class Entry(msgspec.Struct, eq=False, gc=False):
     :ivar seen: the number of the last change that it can know of.
     :ivar read_at: when it was last read from the store, in seconds of CLOCK_BOOTTIME.
     :ivar used: whether it was found in memory since then.
+    :ivar admitted: for which verbs it was found to be fit, for that never changes either.
     """
 
     kid: Kid
@@ -53,6 +54,7 @@ class Entry(msgspec.Struct, eq=False, gc=False):
     seen: int
     read_at: float
     used: bool = False
+    admitted: tuple[object, ...] = ()
     _text: str | None = None
 
     @property

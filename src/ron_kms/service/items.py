@@ -20,6 +20,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cache
 from typing import Any, Generic, NamedTuple, TypeVar
 
 from msgspec import UNSET, UnsetType
@@ -78,7 +79,7 @@ class Verb(Generic[ItemT, Prepared, Result]):
     """What differs from verb to verb; for the engine, the group of all items of this verb.
 
     :ivar private: whether it works with private keys.
-    :ivar admit: checks that this version of the key may do it, whatever the item; raises KmsError.
+    :ivar admit: checks that this version of the key may do it, whatever the item, by its entry alone; raises KmsError.
     :ivar prepare: checks the rest, and gives what ``compute`` needs; raises KmsError.
     :ivar compute: does it for many items at once, one result an item; on a crypto thread where that pays.
     :ivar digest: what the audit log says of an item that has its result: 32 bytes over what was signed, or over the
@@ -251,10 +252,14 @@ class Verb(Generic[ItemT, Prepared, Result]):
     def _admitted(
         self, entry: Entry | KmsError, policy: Policy | KmsError | None, slot: KeySlot | None = None
     ) -> _Found:
-        try:
-            self.admit(_good(entry))
-        except KmsError as error:
-            return _Found(error, policy)
+        if isinstance(entry, KmsError):
+            return _Found(entry, policy)
+        if self not in entry.admitted:
+            try:
+                self.admit(entry)
+            except KmsError as error:
+                return _Found(error, policy)
+            entry.admitted = _with(entry.admitted, self)
         return _Found(entry, policy, slot)
 
     async def _read(self, batch: Batch, works: list[Work[Prepared]]) -> list[Work[Prepared]]:
@@ -367,6 +372,12 @@ def authorised(caller: Caller, text: str | UnsetType) -> Kid:
     if not caller.may_use(kid):
         raise no_such_key()
     return kid
+
+
+@cache
+def _with(verbs: tuple[object, ...], verb: object) -> tuple[object, ...]:
+    """The same few tuples for all entries, which are many."""
+    return (*verbs, verb)
 
 
 def _good(found: T | KmsError) -> T:
