@@ -23,6 +23,9 @@ ROOT = Path(__file__).parents[1]
 RESULTS = ROOT / "perf" / "results"
 """Where runs leave their files; git ignores it."""
 
+OTHERS = (".pyperf.json", ".speedscope.json")
+"""What lies beside records for other programs."""
+
 Role = Literal["result", "baseline"]
 Value = str | int | float | bool | None
 
@@ -169,8 +172,8 @@ def load(path: Path) -> Record:
 
 
 def record_files(folder: Path) -> list[Path]:
-    """Those in a folder, by name. Files of other programs beside them have one more dot in theirs."""
-    return [path for path in sorted(folder.glob("*.json")) if "." not in path.stem]
+    """Those in a folder, by name."""
+    return [path for path in sorted(folder.glob("*.json")) if not path.name.endswith(OTHERS)]
 
 
 def save(record: Record, path: Path) -> None:

@@ -8,7 +8,7 @@ from typing import NamedTuple
 
 import msgspec
 
-from perf.record import Record, load, record_files
+from perf.record import OTHERS, Record, load, record_files
 
 JUDGE_THEMSELVES = frozenset({"chaos"})
 """Suites that are not compared: a drill does harm, and says itself what must hold."""
@@ -54,7 +54,7 @@ def _files(paths: Iterable[Path]) -> Iterable[Path]:
     for path in paths:
         if path.is_dir():
             yield from record_files(path)
-        elif "." not in path.stem:
+        elif not path.name.endswith(OTHERS):
             yield path
 
 

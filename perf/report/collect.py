@@ -22,7 +22,7 @@ class Found(NamedTuple):
 
 
 def collect(paths: Iterable[Path]) -> Found:
-    """Read files, and the files of folders that are named as records are: other programs' have another dot.
+    """Read files, and the records of folders.
 
     :raises OSError: one cannot be read.
     """

@@ -160,18 +160,20 @@ def logarithmic(axes: Axes, *, x: bool = False, y: bool = False) -> None:
 
 
 def target(axes: Axes, x: float, limit: float, label: str) -> None:
-    """A dashed corner: at ``x`` a line must be below it."""
-    low, left = axes.get_ylim()[0], axes.get_xlim()[0]
+    """A dashed corner, within the drawing: at ``x`` a line must be below it."""
+    axes.set_yscale("log")
+    low, high = axes.get_ylim()
+    low, high = min(low, limit * 0.6), max(high, limit * 1.6)
+    left = axes.get_xlim()[0]
     axes.plot([left, x, x], [limit, limit, low], color=INK, linewidth=1.2, linestyle=(0, (3, 2.5)))
-    axes.set_ylim(bottom=low)
+    axes.set_ylim(low, high)
     axes.annotate(label, (x, limit), xytext=(4, 4), textcoords="offset points", fontsize=11, bbox=_BEHIND)
 
 
 _BEHIND = {"facecolor": PAPER, "edgecolor": "none", "alpha": 0.8, "pad": 1.0}
 
 
-def legend(axes: Axes, count: int, *, columns: int = 2) -> None:
-    """Below the drawing, where it covers nothing; one thing alone needs none."""
-    if count > 1:
-        handles, labels = axes.get_legend_handles_labels()
-        axes.figure.legend(handles, labels, loc="outside lower left", ncols=min(columns, count))
+def legend(axes: Axes) -> None:
+    """Below the drawing, where it covers nothing."""
+    handles, labels = axes.get_legend_handles_labels()
+    axes.figure.legend(handles, labels, loc="outside lower left", ncols=min(2, len(labels)))

@@ -123,7 +123,7 @@ def _panel(name: str, title: str, lines: dict[str, Points]) -> Panel:
         else:
             axes.set_ylim(0, max(values) * 1.12)
             thousands(axes, y=True)
-        legend(axes, len(lines))
+        legend(axes)
 
     words = "; ".join(
         f"{line}: {short(points[max(points)])} a second at {max(points)}" for line, points in lines.items()

@@ -26,11 +26,11 @@ def section(records: Sequence[Record]) -> Section:
     groups: dict[tuple[str, str], list[tuple[Record, Line]]] = {}
     for record in sources:
         for one in distributions(record):
-            if len(one.points) > 2:
+            if len(one.points) > 2 and one.of != "refused":
                 groups.setdefault((record.name, one.of), []).append((record, (naming.line(record), one)))
     shown = dict(list(groups.items())[:LIMIT])
     panels = [
-        tail(f"latency-{number}", _title(of, lines[0][0]), lines, p95_limit(of))
+        tail(f"latency-{number}", _title(of, lines[0][0]), _told_apart(lines), _limit(of, lines[0][0]))
         for number, ((_, of), lines) in enumerate(shown.items())
     ]
     note = (
@@ -46,6 +46,16 @@ def section(records: Sequence[Record]) -> Section:
 def _order(record: Record) -> int:
     """Each operation by itself below saturation first, then a steady mix, then all else."""
     return 0 if record.name.startswith("latency") else 1 if record.name == "steady" else 2
+
+
+def _limit(of: str, record: Record) -> float | None:
+    """The targets are for each operation by itself, at 70 % of what the service can do."""
+    return p95_limit(of) if record.name.startswith("latency") else None
+
+
+def _told_apart(lines: Sequence[tuple[Record, Line]]) -> list[tuple[Record, Line]]:
+    names = naming.lines([record for record, _ in lines])
+    return [(record, (name, one)) for name, (record, (_, one)) in zip(names, lines, strict=True)]
 
 
 def _title(of: str, record: Record) -> str:
@@ -74,10 +84,10 @@ def tail(
         axes.set_xlim(2, None)
         axes.set_xlabel(f"share {of}, %")
         axes.set_ylabel("milliseconds")
-        logarithmic(axes, y=True)
         if limit is not None:
             target(axes, 20, limit, f"{plain(limit)} ms")
-        legend(axes, len(lines))
+        logarithmic(axes, y=True)
+        legend(axes)
 
     words = f"{title}: " + "; ".join(f"{run} p50 {_at(one, 0.5)}, p99 {_at(one, 0.99)}" for _, (run, one) in lines)
     return panel(name, title, words, draw)

@@ -119,7 +119,8 @@ def _panel(name: str, kind: str, lines: Sequence[Series]) -> Panel:
             axes.set_ylim(0, max(values) * 1.15 or 1)
             thousands(axes, y=True)
         thousands(axes, x=True)
-        legend(axes, len(lines))
+        if len(lines) > 1:
+            legend(axes)
 
     words = "; ".join(
         f"{one.of or kind}: {plain(_told(one)[0][1])} to {plain(_told(one)[-1][1])} {one.unit}" for one in lines

@@ -73,7 +73,7 @@ def _grows(name: str, title: str, what: str, lines: Lines) -> Panel:
             logarithmic(axes, y=True)
         else:
             axes.set_ylim(0, max(values) * 1.15)
-        legend(axes, len(lines))
+        legend(axes)
 
     words = "; ".join(
         f"{line}: {plain(points[min(points)])} µs at {min(points)}, {plain(points[max(points)])} at {max(points)}"
