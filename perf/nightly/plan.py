@@ -81,7 +81,6 @@ def plan() -> Iterator[Step]:
     for server in SERVERS:
         soak = ("perf.soak", "--server", server)
         yield Step(f"soak-{server}", soak, long=("--operations", "1000000"), out="--json", file=True)
-    yield Step("load-trivial", ("perf.load", "trivial"), long=_MINUTE, out="--json", file=True)
     yield Step("scale", ("perf.scale", "all"), long=("--full",))
     yield Step("oneshot", ("perf.oneshot",), out="--out")
     yield Step("profiles", ("perf.profiles",), long=("--seconds", "20"), out="--out")
