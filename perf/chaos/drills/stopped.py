@@ -13,6 +13,7 @@ from perf.load.generator import Stream
 
 RATE = 100.0
 NOTICED_SECONDS = 5.0
+RESUME_SECONDS = 15.0
 
 
 def _run(trial: Trial) -> None:
@@ -33,7 +34,7 @@ def _run(trial: Trial) -> None:
             finally:
                 goes_on = load.now
                 os.kill(victim, signal.SIGCONT)
-            ready = until(lambda: probe.ready()["ready"], NOTICED_SECONDS)
+            ready = until(lambda: probe.ready()["ready"], RESUME_SECONDS)
             again = load.now
             time.sleep(1.0)
             seen = load.end().seen["a"]
