@@ -7,13 +7,12 @@ of them.
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import logging
-import sys
 from typing import Any
 
 import structlog
 
+from ron_kms.server.stderr import Lines
 from ron_kms.trace import trace
 
 
@@ -80,17 +79,19 @@ class _Below(logging.Handler):
         structlog.get_logger(record.name).log(record.levelno, record.getMessage())
 
 
-class _Stderr:
-    """Writes a line in one call, so that the lines of several processes do not mix."""
+def _tell_lost(lines: int) -> None:
+    structlog.get_logger("ron_kms.log").warning("lines of the log were lost", lines=lines)
 
+
+_lines = Lines(_tell_lost)
+
+
+class _Stderr:
     def __init__(self, fields: dict[str, Any]) -> None:
         self.fields = fields
 
     def write(self, line: str) -> None:
-        # A log on a full disk, or whose reader is gone, ends nobody's work: a thread that tells that it goes on must.
-        with contextlib.suppress(OSError):
-            sys.stderr.write(line + "\n")
-            sys.stderr.flush()
+        _lines.write(line)
 
     debug = info = warning = error = critical = msg = write
 
