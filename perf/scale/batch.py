@@ -38,6 +38,8 @@ CELLS = (
     ("wrap", "x25519"),
     ("wrap", "x25519+ml-kem-768"),
 )
+IN_PROCESS = "in process: "
+"""Before the name of a cell that was measured through ``ron_kms.open``."""
 _LOCAL_ITEMS = 512
 """In process a lap has at least so many items."""
 
@@ -72,8 +74,7 @@ def measure(
     """Rounds of all cells in turns.
 
     ``detail``: ``core`` has microseconds of processor time an operation in the core, by operation and suite;
-    ``in_process`` the same through ``ron_kms.open``, by cell; ``audit`` the records of the service's log and the bytes
-    that its tiles take on the disk.
+    ``audit`` the records of the service's log and the bytes that its tiles take on the disk.
     """
     cores = sorted(os.sched_getaffinity(0))
     os.sched_setaffinity(0, {cores[-1]})
@@ -97,13 +98,13 @@ def measure(
         size = sum(map(disk_bytes, (service.data_dir / "audit").rglob("tile")))
     os.sched_setaffinity(0, cores)
     payload = [Measure("payload", str(cell), (size,)) for cell, size in sizes_of.items()]
+    in_process = [Measure("cpu", IN_PROCESS + of, tuple(round(one, 4) for one in costs)) for of, costs in local.items()]
     detail = {
         "core": {of: round(statistics.median(values), 3) for of, values in core.items()},
-        "in_process": {of: round(statistics.median(values), 3) for of, values in local.items()},
         "audit": {"records": records, "bytes": size},
         "busy": laps.busy(found),
     }
-    return replace(begun, measures=(*laps.measures(found), *payload), detail=detail)
+    return replace(begun, measures=(*laps.measures(found), *payload, *in_process), detail=detail)
 
 
 def lap_of(service: Service, cell: Cell, requests: Sequence[Request], seconds: float) -> Lap:

@@ -153,7 +153,7 @@ def _points(of_batches: Record) -> list[Point]:
     return [
         Point(batch.parse(one.of), statistics.median(one.rounds), payload[one.of])
         for one in of_batches.measures
-        if one.kind == "cpu"
+        if one.kind == "cpu" and one.of in payload
     ]
 
 

@@ -33,6 +33,7 @@ SLOTS = 1_024
 """Private keys that a worker holds ready."""
 VERIFY_LIMIT = 1.25
 """A verification for one tenant of many, by one for the only tenant."""
+LINES_LIMIT = 1.1
 _VISITS = 4
 """How often each tenant is asked for before anything is measured, on average."""
 _GUESSED_RATE = 3_000.0
@@ -85,7 +86,7 @@ def measure(
     os.sched_setaffinity(0, cores)
     memory = {str(number): _resident(found[of("sign", number)]) for number in numbers}
     detail: dict[str, Any] = {"memory": memory, "metrics": lines, "busy": laps.busy(found)}
-    return replace(begun, measures=tuple(laps.measures(found)), detail=detail), list(judge(found, numbers))
+    return replace(begun, measures=tuple(laps.measures(found)), detail=detail), list(judge(found, lines, numbers))
 
 
 def _resident(found: Sequence[Lap]) -> float:
@@ -110,8 +111,8 @@ def _requests(service: Service, filling: Filling) -> dict[str, list[Request]]:
     }
 
 
-def judge(found: dict[str, list[Lap]], numbers: Sequence[int]) -> Iterator[Verdict]:
-    """Whether the many cost what the one does, as long as their keys are held ready."""
+def judge(found: dict[str, list[Lap]], lines: dict[str, int], numbers: Sequence[int]) -> Iterator[Verdict]:
+    """Whether the many cost what the one does, as long as their keys are held ready, and make no more metrics."""
     few = numbers[0]
     for operation in ("verify", "sign"):
         held = [number for number in numbers if operation == "verify" or number <= SLOTS]
@@ -119,3 +120,7 @@ def judge(found: dict[str, list[Lap]], numbers: Sequence[int]) -> Iterator[Verdi
         pairs = zip(found[of(operation, few)], found[of(operation, many)], strict=True)
         ratio = of_rounds([b.cpu / a.cpu for a, b in pairs])
         yield verdict_of("cost", of(operation, many), VERIFY_LIMIT, ratio, ratio.value <= VERIFY_LIMIT)
+    more = of_rounds([lines[str(numbers[-1])] / lines[str(few)]])
+    yield verdict_of(
+        "metrics", f"lines of /metrics, {numbers[-1]} tenants", LINES_LIMIT, more, more.value <= LINES_LIMIT
+    )
