@@ -9,12 +9,12 @@ from perf.load.service import Service, Tenant, digest
 from perf.load.wire import Request
 
 KEYS = 8
-BODY_MOST = 1 << 20
-"""Bytes that the service takes in a body."""
+BODY_MOST = 65_535
+"""Bytes that HTTP/2 lets a client send before the server has answered anything; the generator sends no body in parts."""
 
 
 def batch_requests(service: Service, tenant: Tenant, operation: str, suite: str, items: int) -> list[Request]:
-    """Of one key each; none where so many items do not fit into a body.
+    """Of one key each; none where so many items do not fit into a body that can be sent at once.
 
     :param operation: ``sign``, ``verify`` or ``wrap``.
     """

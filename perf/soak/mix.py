@@ -12,7 +12,7 @@ from perf.load.scenarios import sign_requests
 from perf.load.service import Service, Tenant, digest
 from perf.load.wire import Request
 
-BATCH = 16
+BATCH = 8
 KEYS = 8
 """That are signed with and rotated."""
 CLASSICAL_SHARE = 3
