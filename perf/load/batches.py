@@ -10,7 +10,7 @@ from perf.load.wire import Request
 
 KEYS = 8
 BODY_MOST = 65_535
-"""Bytes that HTTP/2 lets a client send before the server has answered anything; the generator sends no body in parts."""
+"""Bytes that HTTP/2 lets a client send at first; the generator sends no body in parts."""
 
 
 def batch_requests(service: Service, tenant: Tenant, operation: str, suite: str, items: int) -> list[Request]:

@@ -49,13 +49,20 @@ class Memory(msgspec.Struct, frozen=True):
     residual: float
 
 
+class Two(msgspec.Struct, frozen=True):
+    """Microseconds of processor time."""
+
+    request: float
+    item: float
+
+
 class Model(msgspec.Struct, frozen=True):
     """
     :ivar base: microseconds a request, by operation; ``item``: an item; ``kib``: a KiB of request and answer.
     :ivar core: microseconds that the core takes, by operation and suite.
     :ivar payload: by operation and suite.
     :ivar record: bytes of a record of the audit log on the disk, tree and checkpoints included.
-    :ivar two: what an operation costs with two workers on two cores, by with one: singles, and batches.
+    :ivar two: microseconds that two workers on two cores pay more than one on one, a request and an item.
     :ivar median: residual of the fit, a share of what was measured; ``worst``: the largest, and ``worst_of`` which.
     :ivar points: what was measured and what the model says, by cell.
     :ivar sources: files that it was fitted to.
@@ -68,7 +75,7 @@ class Model(msgspec.Struct, frozen=True):
     core: dict[str, float]
     payload: dict[str, Payload]
     record: float
-    two: dict[str, float]
+    two: Two
     memory: Memory
     median: float
     worst: float
@@ -185,12 +192,16 @@ def _payloads(points: Sequence[Point]) -> dict[str, Payload]:
     return {of: Payload(same[0].payload, same[-1].payload) for of, same in ordered.items()}
 
 
-def _two(of_workers: Record) -> dict[str, float]:
-    def median(of: str) -> float:
-        return _median(of_workers.measures, "cpu", of)
+def _two(of_workers: Record) -> Two:
+    """Out of singles and batches, signed with Ed25519; nothing where two cost less, by chance."""
 
-    names = {"single": "sign ed25519", "batch": f"sign ed25519, batch {workers.BATCH}"}
-    return {kind: round(median(workers.of(of, 2)) / median(workers.of(of, 1)), 3) for kind, of in names.items()}
+    def more(of: str) -> float:
+        one, two = (_median(of_workers.measures, "cpu", workers.of(of, count)) for count in (1, 2))
+        return max(0.0, two - one)
+
+    single, many = more("sign ed25519"), more(f"sign ed25519, batch {workers.BATCH}")
+    request = max(0.0, (single - many) / (1 - 1 / workers.BATCH))
+    return Two(round(request, 2), round(max(0.0, many - request / workers.BATCH), 2))
 
 
 def _memory(of_tenants: Record, of_workers: Record) -> Memory:

@@ -62,7 +62,7 @@ def plan(model: Model, asked: Asked) -> Plan:
     """:raises LookupError: the model does not know this."""
     parts = _parts(asked)
     cost = sum(share * model.cost(operation, suite, asked.items) for operation, suite, share in parts)
-    cost *= max(1.0, model.two["single" if asked.items == 1 else "batch"])
+    cost += model.two.request / asked.items + model.two.item
     payload = sum(share * model.payload[f"{operation} {suite}"].at(asked.items) for operation, suite, share in parts)
     cores = asked.ops * cost / 1e6 / asked.busy
     records = asked.ops / asked.items
@@ -136,8 +136,8 @@ def fitted(models: Sequence[Model]) -> Iterator[str]:
     yield _row("a KiB of request and answer, µs", [f"{model.kib:.2f}" for model in models])
     for of in models[0].core:
         yield _row(f"core: {of}, µs", [f"{model.core[of]:.1f}" for model in models])
-    yield _row("with two workers by with one: singles", [f"{model.two['single']:.2f}" for model in models])
-    yield _row("the same: batches of 256", [f"{model.two['batch']:.2f}" for model in models])
+    yield _row("with two workers more than with one: a request, µs", [f"{model.two.request:.1f}" for model in models])
+    yield _row("the same: an item, µs", [f"{model.two.item:.2f}" for model in models])
     yield _row("supervisor, MiB", [f"{model.memory.supervisor:.0f}" for model in models])
     yield _row("a worker under load, MiB", [f"{model.memory.worker:.0f}" for model in models])
     yield _row("an active tenant in a worker, KiB", [f"{model.memory.tenant * 1024:.1f}" for model in models])
