@@ -22,7 +22,7 @@ from hypercorn.utils import filter_pseudo_headers
 from ron_kms.server.guards.frames import Connection, Whole
 from ron_kms.server.guards.headers import Block
 from ron_kms.server.guards.limits import Budget, Limits, Load
-from ron_kms.server.guards.stream import Asked, GuardedStream, Inbox
+from ron_kms.server.guards.stream import PIECE_BYTES, Asked, GuardedStream, Inbox
 
 _COSTS: dict[type[h2.events.Event], float] = {
     h2.events.PingReceived: Budget.CONTROL,
@@ -240,6 +240,9 @@ class GuardedH2(H2Protocol):
             return True
         self.budget.earn(Budget.ANSWERED)
         self._writer.flush_soon()
+        if len(body) > PIECE_BYTES:
+            # The application counts it until here: what a client has not taken of a large answer stays counted.
+            await self._writer.room()
         return True
 
     async def _answered(self, stream: GuardedStream) -> None:
