@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import tempfile
 import threading
+import time
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import NamedTuple, TypeVar
@@ -20,7 +21,7 @@ from perf.load.service import Place, Service, serving
 from perf.profiles import heap, spy, threads
 from perf.profiles.detail import Detail, Heap, Thread
 from perf.profiles.probing import Probe
-from perf.profiles.stacks import Stack, by_part, pruned, weighted
+from perf.profiles.stacks import Stack, awake, by_part, pruned, weighted
 from perf.record import Measure, Record
 from perf.report.flame import standalone
 
@@ -112,14 +113,23 @@ def _look(service: Service, scenario: Scenario, probe: Probe, seconds: float, st
         operations = _loaded(service, stream, seconds)
     after = threads.taken(worker, known)
     python, native = stem.with_suffix(".speedscope.json"), stem.with_suffix(".native.speedscope.json")
-    _beside(lambda: _loaded(service, stream, seconds + 1.5), lambda: spy.record(worker, seconds, python))
+    most: dict[str, float] = {}
+
+    def sample() -> None:
+        began, earlier = time.perf_counter(), threads.taken(worker, known)
+        spy.record(worker, seconds, python)
+        wall, later = time.perf_counter() - began, threads.taken(worker, known)
+        for one in threads.between(earlier, later, 1, {}):
+            most[one.name] = one.cpu / 1e6 / wall * seconds * spy.RATE
+
+    _beside(lambda: _loaded(service, stream, seconds + 1.5), sample)
     _beside(lambda: _loaded(service, stream, seconds + 3), lambda: spy.record(worker, seconds + 1, native, native=True))
     probe.track()
     followed = _loaded(service, stream, min(seconds, 2.0))
     found = heap.read(probe.rest(), followed)
     sampled = spy.stacks(native)
     told = threads.between(before, after, operations, threads.states(sampled))
-    stacks = spy.stacks(python)
+    stacks = awake(spy.stacks(python), most)
     return Looks(
         operations / seconds,
         sum(one.cpu for one in told),

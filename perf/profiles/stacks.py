@@ -84,6 +84,34 @@ def part(frames: Sequence[str]) -> str:
     return "other"
 
 
+_WAITING = ("Runner.run (asyncio/", "Condition.wait (threading", "_worker (concurrent/futures/", "Queue.get (queue")
+"""Innermost frames of a thread that waits: for the loop's next event, or for work."""
+
+
+def awake(stacks: Iterable[Stack], most: Mapping[str, float]) -> list[Stack]:
+    """Without the samples of threads that were ready, and waited for a processor when their wait was over.
+
+    :param most: samples that a thread can have, by the share of the time in which it had a processor. What is more was
+        taken where it waits.
+    """
+    kept = list(stacks)
+    total: defaultdict[str, float] = defaultdict(float)
+    waiting: defaultdict[str, float] = defaultdict(float)
+    for one in kept:
+        total[one.thread] += one.weight
+        waiting[one.thread] += one.weight * _waits(one)
+
+    def part_left(thread: str) -> float:
+        excess = max(0.0, total[thread] - most.get(thread, total[thread]))
+        return max(0.0, waiting[thread] - excess) / waiting[thread]
+
+    return [Stack(one.thread, one.frames, one.weight * part_left(one.thread)) if _waits(one) else one for one in kept]
+
+
+def _waits(one: Stack) -> bool:
+    return bool(one.frames) and one.frames[-1].startswith(_WAITING)
+
+
 def weighted(stacks: Iterable[Stack], cpu: Mapping[str, float]) -> list[Stack]:
     """Each thread's samples as its share of what the kernel counted, for a thread that waits may be sampled, too.
 

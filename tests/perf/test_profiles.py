@@ -17,7 +17,7 @@ if not (Path(__file__).parents[2] / "perf" / "profiles").is_dir():
 from perf.profiles import heap, spy, threads
 from perf.profiles.probing import Probe
 from perf.profiles.run import SCENARIOS, profile
-from perf.profiles.stacks import WITHOUT_PYTHON, Stack, by_part, part, pruned, weighted
+from perf.profiles.stacks import WITHOUT_PYTHON, Stack, awake, by_part, part, pruned, weighted
 from perf.report.flame import standalone
 from tests.perf.test_report import Page
 
@@ -89,6 +89,18 @@ def test_samples_are_weighed_by_what_the_kernel_counted() -> None:
     found = weighted(stacks, {"a": 20.0, "waits": 0.0, "b": 6.0})
     assert by_part(found) == {"cryptography": 5.0, "edge": 15.0, "audit": 0.0, "server": 6.0, "other": 0.0}
     assert sum(one.weight for one in found) == 26.0
+
+
+def test_a_thread_that_waited_for_a_processor_did_not_work() -> None:
+    app, loop = "f (ron_kms/api/http/app.py)", "Runner.run (asyncio/runners.py)"
+    stacks = [Stack("a", (loop, app), 30), Stack("a", (loop,), 70), Stack("b", (loop,), 5)]
+    assert awake(stacks, {"a": 40.0}) == [
+        Stack("a", (loop, app), 30),
+        Stack("a", (loop,), 10.0),
+        Stack("b", (loop,), 5.0),
+    ]
+    assert awake(stacks, {"a": 10.0})[1].weight == 0
+    assert awake(stacks, {"a": 500.0})[1].weight == 70
 
 
 @pytest.mark.parametrize(
