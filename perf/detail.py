@@ -14,6 +14,9 @@ import msgspec
 
 from perf.record import Record
 
+_NAMED = frozenset({"scale"})
+"""Suites whose commands take the name of what they measure."""
+
 SHARES = (0.01, 0.05, 0.1, 0.25, 0.5, 0.75, 0.9, 0.95, 0.98, 0.99, 0.995, 0.998, 0.999, 0.9995, 0.9999, 0.99999, 1.0)
 """What a distribution is kept as."""
 
@@ -73,7 +76,9 @@ def distributions(record: Record) -> list[Distribution]:
 def command(record: Record) -> str:
     """How the run is done again, as far as the record tells."""
     told = record.detail.get("command") if isinstance(record.detail, dict) else None
-    return str(told) if told else f"python -m perf.{record.suite}"
+    if told:
+        return str(told)
+    return f"python -m perf.{record.suite}" + (f" {record.name}" if record.suite in _NAMED else "")
 
 
 def _under(record: Record, name: str) -> Any:

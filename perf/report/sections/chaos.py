@@ -7,7 +7,7 @@ from typing import Any
 
 from perf.record import Record
 from perf.report import naming
-from perf.report.markup import Html, table, tag
+from perf.report.markup import Html, join, table, tag
 from perf.report.page import Section, source
 from perf.report.words import outcome
 
@@ -24,7 +24,10 @@ def section(records: Sequence[Record]) -> Section:
         for name, found in drills.items()
     ]
     chosen = [record for found in drills.values() for record in found.values()]
-    blocks = [table(["Drill", "What is done", *servers], rows), *map(_details, chosen), source(chosen)] if rows else []
+    blocks: list[Html] = []
+    if rows:
+        details = tag("details", tag("summary", "What had to hold, drill by drill"), *map(_details, chosen))
+        blocks = [table(["Drill", "What is done", *servers], rows), details, source(chosen)]
     return Section("chaos", "Chaos: what holds when things break", blocks, "Chaos drills: python -m perf.chaos.")
 
 
@@ -52,9 +55,8 @@ def _details(record: Record) -> Html:
     ]
     fault = record.detail.get("fault")
     name = ", ".join(part for part in (record.name, naming.server(record)) if part)
-    return tag(
-        "details",
-        tag("summary", f"{name}: what had to hold"),
+    return join(
+        tag("h3", name),
         tag("p", fault, class_="missed") if fault else Html(),
         table(["What must hold", "Outcome", "Seen"], rows),
     )

@@ -20,7 +20,7 @@ Bar = tuple[str, dict[str, float]]
 
 def section(records: Sequence[Record]) -> Section:
     """Stacked bars, one for each scenario and server."""
-    chosen = [one for one in records if one.suite == "profiles" and _bar(one)]
+    chosen = [one for one in profiles(records) if _bar(one)]
     blocks = list(_bars(chosen)) if chosen else []
     return Section(
         "cost", "Cost: where an operation's processor time goes", blocks, "Cost of the parts: python -m perf.profiles."
@@ -29,7 +29,7 @@ def section(records: Sequence[Record]) -> Section:
 
 def flames(records: Sequence[Record]) -> Section:
     """One flame graph for each profile, folded away."""
-    chosen = [one for one in records if one.suite == "profiles"]
+    chosen = profiles(records)
     blocks = [block for record in chosen for block in _flames(record, detail(record.detail))]
     if blocks:
         blocks.insert(
@@ -42,6 +42,12 @@ def flames(records: Sequence[Record]) -> Section:
             ),
         )
     return Section("flames", "Flame graphs", blocks, "Flame graphs: python -m perf.profiles.")
+
+
+def profiles(records: Sequence[Record]) -> list[Record]:
+    """Those of perf.profiles, by scenario and server."""
+    chosen = (one for one in records if one.suite == "profiles")
+    return sorted(chosen, key=lambda one: (one.name, naming.server(one)))
 
 
 def _bar(record: Record) -> dict[str, float]:

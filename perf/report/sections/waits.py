@@ -10,6 +10,7 @@ from perf.report import naming
 from perf.report.drawing import Panel, plain
 from perf.report.markup import Html, table, tag
 from perf.report.page import Section, figure, source
+from perf.report.sections.cost import profiles
 from perf.report.sections.latency import tail
 
 Told = tuple[Record, Detail]
@@ -47,7 +48,7 @@ def memory(records: Sequence[Record]) -> Section:
 
 
 def _profiles(records: Sequence[Record]) -> list[Told]:
-    return [(one, detail(one.detail)) for one in records if one.suite == "profiles"]
+    return [(one, detail(one.detail)) for one in profiles(records)]
 
 
 def _title(record: Record) -> str:
