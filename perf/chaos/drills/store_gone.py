@@ -79,7 +79,7 @@ DRILL = Drill(
         "stops": f"away: signs are refused once the store was not seen for {FRESHNESS:.0f} s, and stay refused",
         "told": "/readyz says that store_ready is missing",
         "verify": "verify goes on from the cache",
-        "bounded": f"for one TTL ({TTL:.0f} s) at least and two at most, by what was cached when",
+        "bounded": f"for about one TTL ({TTL:.0f} s) at least and two at most, by what was cached when",
         "resumes": "back: signs and verify are answered again, without a restart",
         "refused": "locked: a change is refused with StoreUnavailable, and made once the lock is free",
         "locked": "signs and verify go on without an error",
