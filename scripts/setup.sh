@@ -38,10 +38,9 @@ missing_packages() {
     [ "$(uname -m)" = x86_64 ] || has_header sqlite3.h || echo libsqlite3-dev
     if [ "$stage" = dev ]; then
         have cc && has_header sodium.h || echo libsodium-dev
-        have faketime || echo faketime
         have h2load || echo nghttp2-client
         have hyperfine || echo hyperfine
-        have ip && have tc || echo iproute2
+        have ip || echo iproute2
         have strace || echo strace
     fi
 }
