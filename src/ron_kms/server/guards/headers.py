@@ -122,9 +122,9 @@ class LiteralEncoder(Encoder):
 
     def encode(self, headers: Iterable[Any], huffman: bool = True) -> bytes:  # noqa: ARG002 - h2 asks for it
         parts = []
-        if self.header_table.resized:
+        if self.table_size_changes:
+            # Not by the table's own flag: that is forgotten where a size is set once more.
             parts.append(self._encode_table_size_change())
-            self.header_table.resized = False
         for field in headers:
             coded = _always.get(field)
             if coded is None:
