@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import gc
+import tracemalloc
 from itertools import zip_longest
 from typing import Any
 
@@ -105,6 +107,22 @@ def test_it_remembers_little() -> None:
             encoder.encode([NeverIndexedHeaderTuple(b"cookie", bytes((65 + number,)) * 4000)], huffman=False)
         )
     assert sum(map(len, decoder._blocks)) <= 24 * 1024
+
+
+def test_what_it_remembers_takes_little_memory_however_many_fields_it_has() -> None:
+    """A field takes one byte of a block, and a hundred as what it means."""
+    decoder = RememberingDecoder(2**14)
+    decoder.decode(b"\x40\x01x\x7f\x91\x02" + bytes(400), raw=True)  # the table has a long value now
+    tracemalloc.start()
+    try:
+        for number in range(16):
+            few = bytes((0x0F, 0x04, 0x01, 65 + number))
+            decoder.decode(few + b"\x0f\x04\x01x" * 400, raw=True)
+            decoder.decode(few + b"\xbe" * 30, raw=True)
+        gc.collect()
+        assert tracemalloc.get_traced_memory()[0] < 100_000
+    finally:
+        tracemalloc.stop()
 
 
 @pytest.mark.parametrize("size", [0, 4096])

@@ -7,6 +7,7 @@ indexed (RFC 7541, 7.1.3), Huffman-coded, even where the rest differs.
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Iterable
 from typing import Any, TypeVar
 
@@ -18,7 +19,9 @@ from hpack.table import HeaderTable
 V = TypeVar("V")
 
 _REMEMBERED = 16
-_REMEMBERED_BYTES = 24 * 1024
+_REMEMBERED_BYTES = 48 * 1024
+_FIELD_BYTES = 256
+"""Of a field of a remembered block beside its text: its objects, in the block and in the request made of it."""
 _SHORTEST = 64
 _LONGEST = 6 * 1024
 _NAMES = 64
@@ -70,7 +73,9 @@ class RememberingDecoder(Decoder):
         if before != (table.maxsize, *table.dynamic_entries):
             self._blocks.clear()
         else:
-            self._blocks.put(data, block)
+            # By what it means: some kilobytes can stand for a hundred times as much.
+            size = sum([len(name) + len(value) for name, value in block]) + _FIELD_BYTES * len(block)
+            self._blocks.put(data, block, len(data) + size)
         return block
 
     def _decode_literal_no_index(self, data: bytes | memoryview) -> tuple[HeaderTuple, int]:
@@ -87,7 +92,7 @@ class RememberingDecoder(Decoder):
         value = self._values.get(coded)
         if value is None:
             value = decode_huffman(coded)
-            self._values.put(coded, value)
+            self._values.put(coded, value, len(coded) + len(value))
         kind = NeverIndexedHeaderTuple if raw[0] & 0x10 else HeaderTuple
         return kind(self.header_table.get_by_index(name_index)[0], value), end
 
@@ -97,20 +102,25 @@ class _Memory(dict[bytes, V]):
 
     def __init__(self) -> None:
         super().__init__()
+        self._sizes: deque[int] = deque()
         self._size = 0
 
-    def put(self, data: bytes, meaning: V) -> None:
-        if len(data) > _LONGEST:
+    def put(self, data: bytes, meaning: V, size: int) -> None:
+        """:param data: not there yet.
+        :param size: what it takes.
+        """
+        if len(data) > _LONGEST or size > _REMEMBERED_BYTES:
             return
         self[data] = meaning
-        self._size += len(data)
+        self._sizes.append(size)
+        self._size += size
         while self._size > _REMEMBERED_BYTES or len(self) > _REMEMBERED:
-            oldest = next(iter(self))
-            self._size -= len(oldest)
-            del self[oldest]
+            del self[next(iter(self))]
+            self._size -= self._sizes.popleft()
 
     def clear(self) -> None:
         super().clear()
+        self._sizes.clear()
         self._size = 0
 
 
