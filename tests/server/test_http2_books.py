@@ -6,6 +6,7 @@ import h2.settings
 import pytest
 
 from tests.server.edge import Client, serving
+from tests.waiting import until
 
 BODY = bytes(8000)
 """Eight of them fill a connection's window."""
@@ -18,3 +19,30 @@ def test_a_peer_that_wants_a_smaller_header_table_is_told_that_it_is(size: int) 
         client.flush()
         assert client.alive()
         assert client.h2.decoder.header_table_size == size
+
+
+@pytest.mark.parametrize("end", [True, False])
+def test_what_an_early_answer_left_unread_may_be_sent_again(end: bool) -> None:
+    with serving() as edge, Client(edge.port) as client:
+        for _ in range(20):
+            assert until(lambda: client.h2.outbound_flow_control_window >= len(BODY) or client.read(0.1), 5)
+            stream = client.request("/early", BODY, end=end)
+            assert client.answer(stream)[0] == 401
+            if not end:
+                client.h2.end_stream(stream)
+                client.flush()
+        assert client.alive()
+
+
+@pytest.mark.parametrize("end", [True, False])
+def test_what_a_reset_left_unread_may_be_sent_again(end: bool) -> None:
+    with serving() as edge, Client(edge.port) as client:
+        assert client.read()
+        for number in range(20):
+            client.read(0.05)
+            assert client.h2.outbound_flow_control_window >= len(BODY)
+            stream = client.request("/never", BODY, end=end)
+            assert until(lambda: edge.probe.started > number)  # noqa: B023 - called at once
+            client.h2.reset_stream(stream)
+            client.flush()
+        assert client.alive()

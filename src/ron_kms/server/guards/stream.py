@@ -55,6 +55,7 @@ class Inbox:
         """What the connection has: an ASGI ``http.request`` or ``http.disconnect`` message."""
         if message["type"] == "http.disconnect":
             self._gone = True
+            self._drop()
             _end(self._room)
         else:
             if message["body"]:
@@ -85,6 +86,14 @@ class Inbox:
         if body and self._read is not None:
             self._read(len(body))
         return {"type": "http.request", "body": body, "more_body": not ended}
+
+    def _drop(self) -> None:
+        """Give back what nobody will read: of one connection's window, which all its streams share."""
+        size, read = self._size, self._read
+        if size and read is not None:
+            self._pieces.clear()
+            self._size = 0
+            read(size)
 
 
 def _end(waiter: asyncio.Future[None] | None) -> None:
