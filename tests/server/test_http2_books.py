@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import h2.settings
 import pytest
+from h2.errors import ErrorCodes
+from hyperframe.frame import DataFrame, Frame, RstStreamFrame, WindowUpdateFrame
 
 from tests.server.edge import Client, serving
 from tests.waiting import until
@@ -46,3 +48,15 @@ def test_what_a_reset_left_unread_may_be_sent_again(end: bool) -> None:
             client.h2.reset_stream(stream)
             client.flush()
         assert client.alive()
+
+
+def late_reset(stream: int) -> Frame:
+    return RstStreamFrame(stream, error_code=ErrorCodes.CANCEL)
+
+
+def late_window(stream: int) -> Frame:
+    return WindowUpdateFrame(stream, window_increment=1)
+
+
+def late_data(stream: int) -> Frame:
+    return DataFrame(stream, data=b"")

@@ -15,7 +15,7 @@ from h2.connection import AllowedStreamIDs, ConnectionInputs, ConnectionState
 from h2.errors import ErrorCodes
 from h2.stream import H2Stream, StreamClosedBy, StreamInputs, StreamState
 from h2.utilities import HeaderValidationFlags
-from hyperframe.frame import Frame, HeadersFrame, RstStreamFrame, WindowUpdateFrame
+from hyperframe.frame import DataFrame, Frame, HeadersFrame, RstStreamFrame, WindowUpdateFrame
 
 from ron_kms.server.guards.headers import Block, LiteralEncoder, RememberingDecoder
 from ron_kms.server.guards.limits import Budget, Limits
@@ -32,6 +32,8 @@ _HEAD = struct.Struct("!HBBBL")
 """Of a frame: its length in two parts, its kind, its flags, its stream."""
 _OVERHEAD = _HEAD.size
 _LAST_STREAM = 2**31 - 1
+
+_LATE = {RstStreamFrame: Budget.CONTROL, DataFrame: Budget.CONTROL, WindowUpdateFrame: Budget.WINDOW}
 
 
 class Whole(NamedTuple):
@@ -66,6 +68,8 @@ class Connection(h2.connection.H2Connection):
         self.decoder = RememberingDecoder(limits.header_bytes)
         self.encoder = LiteralEncoder()
         self.refused = 0
+        self.late = 0.0
+        """What frames that told nobody anything, for their streams are gone, have cost since it was looked at."""
         self._limits = limits
         self._budget = budget
 
@@ -203,6 +207,8 @@ class Connection(h2.connection.H2Connection):
             if not self._stream_is_closed_by_reset(error.stream_id):
                 raise
             frames, events = [_reset(error.stream_id, ErrorCodes.STREAM_CLOSED)], []
+        if not events and frame.__class__ in _LATE:
+            self.late += _LATE[frame.__class__]
         self._prepare_for_sending(frames)
         return events
 

@@ -90,8 +90,9 @@ class GuardedH2(H2Protocol):
         await self._handle_events(events)
 
     def _affordable(self, events: list[Any]) -> bool:
-        cost = self.connection.refused * Budget.REFUSED
-        self.connection.refused = 0
+        connection = self.connection
+        cost = connection.refused * Budget.REFUSED + connection.late
+        connection.refused, connection.late = 0, 0.0
         for event in events:
             if isinstance(event, h2.events.DataReceived):
                 cost += Budget.CONTROL if not event.data and event.stream_ended is None else 0.0
