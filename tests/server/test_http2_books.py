@@ -7,6 +7,8 @@ import pytest
 from h2.errors import ErrorCodes
 from hyperframe.frame import DataFrame, Frame, RstStreamFrame, WindowUpdateFrame
 
+from ron_kms.server.guards.http2 import GuardedH2
+from ron_kms.server.guards.limits import Limits
 from tests.server.edge import Client, serving
 from tests.waiting import until
 
@@ -50,6 +52,27 @@ def test_what_a_reset_left_unread_may_be_sent_again(end: bool) -> None:
         assert client.alive()
 
 
+def test_a_large_answer_is_counted_until_its_client_has_taken_it() -> None:
+    """Also the last one, whose stream has ended as far as HTTP/2 goes."""
+    with serving(Limits(response_seconds=60.0)) as edge, Client(edge.port) as client:
+        client.h2.update_settings({h2.settings.SettingCodes.INITIAL_WINDOW_SIZE: 2**31 - 1})
+        client.h2.increment_flow_control_window(2**31 - 1 - 65_535)
+        asked = 0
+        while asked < 100:
+            client.request("/big/250000")
+            asked += 1
+            if not until(lambda: edge.probe.started == asked and not edge.probe.running, 1.0):  # noqa: B023 - at once
+                break
+        assert (edge.probe.started, edge.probe.running) == (asked, 1)
+        [connection] = edge.server._connections
+        protocol = connection._guarded
+        assert isinstance(protocol, GuardedH2)
+        [stream] = protocol.streams
+        assert stream not in protocol.connection.streams, "its own answer is what waits, not the one before"
+        while edge.probe.running:
+            assert client.read()
+
+
 def late_reset(stream: int) -> Frame:
     return RstStreamFrame(stream, error_code=ErrorCodes.CANCEL)
 
@@ -60,3 +83,25 @@ def late_window(stream: int) -> Frame:
 
 def late_data(stream: int) -> Frame:
     return DataFrame(stream, data=b"")
+
+
+@pytest.mark.parametrize("late", [late_reset, late_window, late_data])
+def test_floods_for_streams_that_are_gone_end_their_connection_only(late: object) -> None:
+    with serving() as edge, Client(edge.port) as other, Client(edge.port) as client:
+        stream = client.request("/", b"", end=False)
+        assert until(lambda: edge.probe.running == 1)
+        client.h2.reset_stream(stream)
+        client.flush()
+        assert until(lambda: edge.probe.running == 0)
+        frames = late(stream).serialize() * 100  # type: ignore[operator]
+        for _ in range(400):
+            try:
+                client.sock.sendall(frames)
+            except OSError:
+                break
+            client.read(0.001)
+            if client.closed:
+                break
+        assert client.wait_closed()
+        assert client.goaway in {ErrorCodes.ENHANCE_YOUR_CALM, None}
+        assert other.alive()
