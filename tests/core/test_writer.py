@@ -13,6 +13,7 @@ import pytest
 
 from ron_kms._core import Writer
 from tests.core import child
+from tests.counts import count
 
 
 @pytest.fixture
@@ -108,6 +109,37 @@ def test_closing_waits_for_what_is_under_way_and_lets_waiters_go(told: int) -> N
         writer.outcome()
     os.close(source)
     os.close(pipe)
+
+
+CLOSED = """
+import json, os, sys, threading
+from ron_kms._core import Writer
+sys.setswitchinterval(1e-6)
+told = os.eventfd(0, os.EFD_NONBLOCK)
+writers = [Writer(told)]
+def wait():
+    while writers:
+        try:
+            writers[0].wait()
+        except IndexError:
+            pass
+waiters = [threading.Thread(target=wait) for _ in range(6)]
+for waiter in waiters:
+    waiter.start()
+for _ in range(int(sys.argv[1])):
+    before, writers[0] = writers[0], Writer(told)
+    before.close()
+writers.pop().close()
+for waiter in waiters:
+    waiter.join()
+print(json.dumps("closed"))
+"""
+
+
+def test_whoever_begins_to_wait_while_it_is_closed(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Freed memory is made unlike what it was, so that a use of it shows."""
+    monkeypatch.setenv("MALLOC_PERTURB_", "165")
+    assert child.result(CLOSED, str(count(300, 3_000))) == "closed"
 
 
 def threads() -> int:

@@ -96,9 +96,15 @@ cdef extern from *:
         return taken;
     }
 
-    static void ron_kms_writer_wait(ron_kms_writer *self) {
+    /* With the GIL, which whoever stops it needs first: a waiter that is not counted yet would wait for freed memory. */
+    static void ron_kms_writer_enter(ron_kms_writer *self) {
         pthread_mutex_lock(&self->lock);
         self->waiters++;
+        pthread_mutex_unlock(&self->lock);
+    }
+
+    static void ron_kms_writer_wait(ron_kms_writer *self) {
+        pthread_mutex_lock(&self->lock);
         while (self->state == RON_KMS_ORDERED) pthread_cond_wait(&self->changed, &self->lock);
         self->waiters--;
         pthread_cond_broadcast(&self->changed);
@@ -134,6 +140,7 @@ cdef extern from *:
 
     ron_kms_writer *ron_kms_writer_start(int tell) nogil
     int ron_kms_writer_order(ron_kms_writer *self, int fd, const uint8_t *data, size_t size, int sync) nogil
+    void ron_kms_writer_enter(ron_kms_writer *self) nogil
     void ron_kms_writer_wait(ron_kms_writer *self) nogil
     int ron_kms_writer_outcome(ron_kms_writer *self) nogil
     void ron_kms_writer_stop(ron_kms_writer *self) nogil
@@ -162,6 +169,7 @@ cdef class Writer:
     def wait(self) -> None:
         cdef ron_kms_writer *native = self.native
         if native != NULL:
+            ron_kms_writer_enter(native)
             with nogil:
                 ron_kms_writer_wait(native)
 
