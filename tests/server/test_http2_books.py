@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import asyncio
+import time
+
 import h2.settings
 import pytest
 from h2.errors import ErrorCodes
-from hyperframe.frame import DataFrame, Frame, RstStreamFrame, WindowUpdateFrame
+from hyperframe.frame import DataFrame, Frame, GoAwayFrame, RstStreamFrame, WindowUpdateFrame
 
 from ron_kms.server.guards.http2 import GuardedH2
 from ron_kms.server.guards.limits import Limits
@@ -105,3 +108,55 @@ def test_floods_for_streams_that_are_gone_end_their_connection_only(late: object
         assert client.wait_closed()
         assert client.goaway in {ErrorCodes.ENHANCE_YOUR_CALM, None}
         assert other.alive()
+
+
+@pytest.mark.parametrize("size", [10, 200_000])
+def test_a_client_that_says_goodbye_gets_the_answers_that_it_waits_for(size: int) -> None:
+    """GOAWAY only says that it begins nothing more (RFC 9113, 6.8)."""
+    with serving() as edge, Client(edge.port) as client:
+        streams = [client.request(f"/big/{size}", b"", end=False) for _ in range(3)]
+        assert until(lambda: edge.probe.running == 3)
+        client.sock.sendall(GoAwayFrame(0).serialize())
+        for stream in streams:
+            client.h2.end_stream(stream)
+        client.flush()
+        for stream in streams:
+            assert client.answer(stream) == [200, bytes(size), True, None]
+        assert client.wait_closed()
+        assert until(lambda: edge.server.connections == 0)
+
+
+@pytest.mark.parametrize("code", [ErrorCodes.NO_ERROR, ErrorCodes.PROTOCOL_ERROR])
+def test_a_client_that_says_goodbye_and_waits_for_nothing_is_let_go(code: ErrorCodes) -> None:
+    with serving() as edge, Client(edge.port) as client:
+        assert client.alive()
+        if code:
+            client.request("/wait")
+            assert until(lambda: edge.probe.running == 1)
+        client.sock.sendall(GoAwayFrame(0, error_code=code).serialize())
+        assert client.wait_closed()
+        edge.call(edge.probe.release.set)
+        assert until(lambda: edge.server.connections == 0)
+
+
+@pytest.mark.parametrize("size", [100_000, 300_000, 1_000_000])
+@pytest.mark.parametrize("late", [False, True])
+def test_large_answers_end_before_a_connection_that_is_closed(size: int, late: bool) -> None:
+    with serving() as edge, Client(edge.port) as client:
+        if late:
+            client.h2.update_settings({h2.settings.SettingCodes.INITIAL_WINDOW_SIZE: 2**31 - 1})
+            client.h2.increment_flow_control_window(2**31 - 1 - 65_535)
+            client.flush()
+        streams = [client.request(f"/big/{size}", b"", end=False) for _ in range(20 if late else 3)]
+        assert until(lambda: edge.probe.running == len(streams))
+        edge.call(edge.server.stop_accepting)
+        closing = asyncio.run_coroutine_threadsafe(edge.server.close(10), edge.loop)
+        for stream in streams:
+            client.h2.end_stream(stream)
+        client.flush()
+        if late:
+            time.sleep(0.5)
+        for stream in streams:
+            status, body, ended, code = client.answer(stream)
+            assert (status, len(body), ended, code) == (200, size, True, None)
+        closing.result(10)

@@ -34,6 +34,8 @@ class GuardedConnection(TCPServer):
         self._guarded: GuardedH2 | GuardedH11 | None = None
         self._closing = False
         self._cut_at: float | None = None
+        self._polite = False
+        """Whether what was written is not to be cut off as long as the client takes it."""
         self._gone_since: float | None = None
         """When the client closed its side, or we ours."""
         self._flushing: asyncio.Handle | None = None
@@ -122,8 +124,8 @@ class GuardedConnection(TCPServer):
             await self._write(event.data)
         elif isinstance(event, Updated):
             self._idle_since = time.monotonic() if event.idle else None
-            if event.idle and self.context.terminated.is_set():
-                self._shut()
+            if event.idle:
+                self._shut_if_wanted()
         elif isinstance(event, Closed):
             self._shut()
 
@@ -134,6 +136,15 @@ class GuardedConnection(TCPServer):
         self._written += len(data)
         with contextlib.suppress(OSError, RuntimeError):  # the reader sees the end too, and tells the protocol
             await self.writer.drain()
+
+    def _shut_if_wanted(self) -> None:
+        """Close, now that nothing is under way, if one of both sides is leaving."""
+        if isinstance(self._guarded, GuardedH2) and (self._guarded.leaving or self.context.terminated.is_set()):
+            # Its window updates for what is still on its way would meet a closed socket, and take the rest with them.
+            self._guarded.linger = self._polite = True
+            self._shut()
+        elif self.context.terminated.is_set():
+            self._shut()
 
     def _shut(self) -> None:
         """Close, after what was written; a client that still sends may first read why."""
@@ -200,7 +211,7 @@ class GuardedConnection(TCPServer):
             self.abort()
             if self._task is not None:
                 self._task.cancel()
-        elif (self._cut_at is not None and now > self._cut_at) or self._stuck(now):
+        elif self._lingers_too_long(now) or self._stuck(now):
             self.abort()
         elif self._guarded is not None and not self._closing:
             await self._guarded.sweep(now)
@@ -208,6 +219,11 @@ class GuardedConnection(TCPServer):
             if self._idle_since is not None and now - self._idle_since > self.limits.idle_seconds:
                 self._goaway()
                 self._shut()
+
+    def _lingers_too_long(self, now: float) -> bool:
+        if self._cut_at is None or now <= self._cut_at:
+            return False
+        return not self._polite or self.writer.transport.get_write_buffer_size() == 0
 
     def _stuck(self, now: float) -> bool:
         """Whether what was written has waited too long for the client to take it, a byte at a time or not at all."""

@@ -15,7 +15,7 @@ from h2.connection import AllowedStreamIDs, ConnectionInputs, ConnectionState
 from h2.errors import ErrorCodes
 from h2.stream import H2Stream, StreamClosedBy, StreamInputs, StreamState
 from h2.utilities import HeaderValidationFlags
-from hyperframe.frame import DataFrame, Frame, HeadersFrame, RstStreamFrame, WindowUpdateFrame
+from hyperframe.frame import DataFrame, Frame, GoAwayFrame, HeadersFrame, RstStreamFrame, WindowUpdateFrame
 
 from ron_kms.server.guards.headers import Block, LiteralEncoder, RememberingDecoder
 from ron_kms.server.guards.limits import Budget, Limits
@@ -217,6 +217,14 @@ class Connection(h2.connection.H2Connection):
         # The peer may allow our header table 4 GiB.
         self.encoder.header_table_size = min(self.encoder.header_table_size, ENCODER_TABLE)
         return frames
+
+    def _receive_goaway_frame(self, frame: GoAwayFrame) -> tuple[list[Frame], list[h2.events.Event]]:
+        if frame.error_code:
+            return super()._receive_goaway_frame(frame)
+        # The client begins nothing more and waits for what it has begun; h2 would throw that away.
+        event = h2.events.ConnectionTerminated()
+        event.error_code = ErrorCodes.NO_ERROR
+        return [], [event]
 
     def _begin_new_stream(self, stream_id: int, allowed_ids: AllowedStreamIDs) -> H2Stream:
         stream = super()._begin_new_stream(stream_id, allowed_ids)

@@ -33,6 +33,7 @@ _COSTS: dict[type[h2.events.Event], float] = {
     h2.events.UnknownFrameReceived: Budget.CONTROL,
     h2.events.WindowUpdated: Budget.WINDOW,
     h2.events.StreamReset: Budget.RESET,
+    h2.events.ConnectionTerminated: Budget.CONTROL,
 }
 
 
@@ -57,6 +58,8 @@ class GuardedH2(H2Protocol):
         self.budget = Budget()
         self.connection: Connection = Connection(limits, self.budget)
         self.linger = False
+        self.leaving = False
+        """Whether the client has said that it begins nothing more."""
         self._arriving: dict[int, float] = {}
         """Streams whose body is not complete, and since when."""
         self._answering: dict[int, float] = {}
@@ -126,8 +129,15 @@ class GuardedH2(H2Protocol):
                 if h2.settings.SettingCodes.INITIAL_WINDOW_SIZE in event.changed_settings:
                     await self._window_updated(None)
             elif isinstance(event, h2.events.ConnectionTerminated):
-                await self.send(Closed())
+                await self._goodbye(event)
         await self._flush()
+
+    async def _goodbye(self, event: h2.events.ConnectionTerminated) -> None:
+        if event.error_code:
+            await self.send(Closed())
+        else:
+            self.leaving = True
+            await self._rest()
 
     async def _begin(self, event: h2.events.RequestReceived, now: float) -> None:
         if self.context.terminated.is_set() or not self._load.room(len(self.streams)):
