@@ -15,6 +15,7 @@ from ron_kms.audit import lane
 from ron_kms.audit.journal import SEGMENT_BYTES, read_segments
 from ron_kms.audit.log import Durability
 from ron_kms.audit.registry import Trail
+from ron_kms.audit.writing import Writing
 from ron_kms.errors import StoreUnavailable
 from ron_kms.store.bootstrap import Store
 from tests.audit.place import BRISK, Place, crash, record, records
@@ -94,6 +95,27 @@ def test_the_disk_fails_and_works_again(place: Place, store: Store, trail: Trail
     assert (trail.log.size, trail.log.damage) == (40, "")
     assert found(place, 40) == records(0, 40)
     trail.close()
+
+
+@pytest.mark.parametrize(("owner", "step"), [(Writing, "group"), (lane.Lane, "start")])
+def test_a_group_for_which_there_is_no_memory(
+    place: Place, trail: Trail, run: Run, monkeypatch: pytest.MonkeyPatch, owner: type, step: str
+) -> None:
+    def fail(*_: object, **__: object) -> None:
+        raise MemoryError
+
+    async def append() -> None:
+        await trail.append_async(records(0, 10))
+        with monkeypatch.context() as full:
+            full.setattr(owner, step, fail)
+            with pytest.raises(StoreUnavailable):
+                await trail.append_async(records(900, 10))
+        await till(lambda: not trail.log.fault)
+        await trail.append_async(records(10, 10))
+
+    run(append())
+    trail.close()
+    assert found(place, 20) == records(0, 20)
 
 
 def test_whoever_waits_may_go(place: Place, trail: Trail, run: Run) -> None:

@@ -12,7 +12,9 @@ threads while nothing is under way, what nobody waits for, new files of the jour
 from __future__ import annotations
 
 import asyncio
+import errno
 import logging
+import os
 import threading
 import time
 from collections.abc import Callable, Sequence
@@ -326,8 +328,18 @@ class Log:
         return self._lane
 
     def _launch(self, lane: Lane, turn: Turn) -> None:
-        self._flight = group = self._writing.group(turn)
-        lane.start(self._writing.fd, group.data, sync=turn.sync)
+        try:
+            self._flight = group = self._writing.group(turn)
+            lane.start(self._writing.fd, group.data, sync=turn.sync)
+        except MemoryError:
+            self._lose(OSError(errno.ENOMEM, os.strerror(errno.ENOMEM)), turn)
+
+    def _lose(self, error: OSError, turn: Turn) -> None:
+        """The journal is not to be touched before the thread has repaired it: the group stays under way."""
+        with self._changed:
+            self._flight = None
+            self._lost = error, turn
+            self._changed.notify()
 
     def _landed(self, loop: asyncio.AbstractEventLoop | None = None) -> None:
         """End what is under way in the lane, if it is done, and on its loop begin what has gathered."""
@@ -335,12 +347,10 @@ class Log:
             lane, group = self._lane, self._flight
             if lane is None or group is None or (outcome := lane.outcome()) is False:
                 return
-            self._flight = None
             if isinstance(outcome, OSError):
-                # The journal is not to be touched before it is repaired: the group stays under way.
-                self._lost = outcome, group.turn
-                self._changed.notify()
+                self._lose(outcome, group.turn)
                 return
+            self._flight = None
         self._written(group, loop)
         with self._changed:
             first = self._wanted or self._writing.full or self._damage or self._stopping
