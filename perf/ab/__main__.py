@@ -26,7 +26,7 @@ FOLDER = record.RESULTS / "ab"
 @click.command(help="Load a commit and this tree in turns, and judge the difference by the gates.")
 @click.option("--baseline", "commit", required=True, metavar="COMMIT", help="What this tree is compared with.")
 @click.option(
-    "--mix", "mixes", type=click.Choice(list(MIXES)), multiple=True, default=["steady", "sign"], show_default=True
+    "--mix", "mixes", type=click.Choice(list(MIXES)), multiple=True, default=["sign", "verify"], show_default=True
 )
 @click.option("--suite", type=click.Choice(list(SUITES)), default="classical", show_default=True, help="Of the keys.")
 @click.option("--seconds", default=0.8, show_default=True, help="Of a round.")
