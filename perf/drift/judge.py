@@ -1,10 +1,10 @@
 """From records to findings: each gate, each measure that it is for.
 
 A change fails when it is surely more than half of what is allowed, and possibly more than all of it: its bounds lie
-above the half, and reach over the limit. So a loss of exactly what is allowed always fails, and what did not change
-never does, as long as the bounds are closer than half the limit. Where they are not:
+above the half, and reach over the limit. So a loss of exactly what is allowed fails, and what did not change does not.
+Where only the upper bound is over the limit:
 
-- rounds that were taken in turns are too noisy to judge, which is said and is not a pass;
+- rounds that were taken in turns are too noisy to judge, which is said and is not a pass, for a loss may hide in them;
 - of other hours no more can be known: what would have been noticed is said.
 """
 
@@ -116,7 +116,7 @@ def _by_baseline(pair: Pair, gate: Gate, measure: Measure) -> Finding:
     sees = max(gate.limit, (1 + half) * (1 + change.value) / (1 + change.low) - 1)
     if change.low > half and change.high > gate.limit:
         return found(change, sees, how, "drift")
-    return found(change, sees, how, "noisy" if pair.in_turns and change.below > half else "ok")
+    return found(change, sees, how, "noisy" if pair.in_turns and change.high > gate.limit else "ok")
 
 
 def _same(baselines: Iterable[Record], measure: Measure) -> list[Measure]:

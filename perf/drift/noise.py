@@ -26,11 +26,6 @@ class Interval(NamedTuple):
     value: float
     high: float
 
-    @property
-    def below(self) -> float:
-        """How far the lower bound is under the value."""
-        return self.value - self.low
-
 
 def median_of(values: Sequence[float]) -> Interval:
     """The median, within bounds that hold the true one with :data:`CONFIDENCE`; of few rounds the least and greatest.

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import random
 from collections.abc import Callable, Iterable, Sequence
+from functools import partial
 from pathlib import Path
 
 import msgspec
@@ -58,6 +59,21 @@ def worse(one: Record, kind: str, factor: float, plus: float = 0.0, of: str | No
         return [value * factor + plus for value in measure.rounds]
 
     return changed(one, change)
+
+
+def swapped(records: Sequence[Record], source: random.Random) -> list[Record]:
+    """Runs of one commit beside itself as they might as well have gone: which one came first in a pair of rounds was
+    chance."""
+    baseline, result = records
+    count = max(len(measure.rounds) for measure in baseline.measures)
+    other = [source.random() < 0.5 for _ in range(count)]
+    theirs = [{(one.kind, one.of): one.rounds for one in record.measures} for record in (result, baseline)]
+
+    def change(rounds: dict[tuple[str, str], tuple[float, ...]], measure: Measure) -> Sequence[float]:
+        there = rounds[measure.kind, measure.of]
+        return [after if swap else before for before, after, swap in zip(measure.rounds, there, other, strict=False)]
+
+    return [changed(one, partial(change, rounds)) for one, rounds in zip(records, theirs, strict=True)]
 
 
 def resampled(records: Sequence[Record], source: random.Random) -> list[Record]:
