@@ -107,8 +107,8 @@ SUITES = (
             Check("application, 64 in flight, signatures", over(FULL), 2.2),
         ),
     ),
-    _load("hypercorn", 10.0),
-    _load("granian", 7.5),
+    _load("hypercorn", 7.2),
+    _load("granian", 7.2),
 )
 
 
