@@ -22,7 +22,11 @@ SCHEMA: Literal["ron-kms/perf/2"] = "ron-kms/perf/2"
 ROOT = Path(__file__).parents[1]
 RESULTS = ROOT / "perf" / "results"
 """Where runs leave their files; git ignores it."""
+CORES = len(os.sched_getaffinity(0))
+"""Of this machine: before a benchmark takes some of them for itself."""
 
+MEASURED = ("src", "perf", "wheels", ":(exclude)perf/baselines")
+"""What changes a figure, and not what keeps it."""
 OTHERS = (".pyperf.json", ".speedscope.json")
 """What lies beside records for other programs."""
 
@@ -195,11 +199,10 @@ def now() -> str:
 def host() -> Host:
     """This machine."""
     model = _field("/proc/cpuinfo", "model name") or platform.machine()
-    cores = len(os.sched_getaffinity(0))
     words = "".join(one if one.isalnum() else " " for one in model.lower()).split()
-    name = "-".join([*(word for word in words if word not in {"r", "tm", "processor", "cpu"}), f"{cores}c"])
+    name = "-".join([*(word for word in words if word not in {"r", "tm", "processor", "cpu"}), f"{CORES}c"])
     memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
-    return Host(name, model, cores, memory, platform.release(), governor(), round(os.getloadavg()[0], 2))
+    return Host(name, model, CORES, memory, platform.release(), governor(), round(os.getloadavg()[0], 2))
 
 
 def code(folder: Path = ROOT) -> Code:
@@ -209,7 +212,7 @@ def code(folder: Path = ROOT) -> Code:
     packages = ("ron-kms", "hypercorn", "granian", "uvloop", "msgspec", "starlette", "cryptography")
     versions = {"python": platform.python_version(), **{name: found for name in packages if (found := _version(name))}}
     versions |= {"liboqs": _core.liboqs_version(), "libsodium": _core.sodium_version()}
-    changed = bool(git("status", "--porcelain", "--", "src", "perf", "wheels", folder=folder))
+    changed = bool(git("status", "--porcelain", "--", *MEASURED, folder=folder))
     return Code(git("rev-parse", "HEAD", folder=folder) or "unknown", changed, versions)
 
 
