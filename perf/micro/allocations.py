@@ -16,6 +16,7 @@ from perf.micro.cells import Memory
 if sys.platform == "linux":
     import memray
 
+OPERATIONS = 1_024
 _FREES = ("FREE", "PYMALLOC_FREE", "MUNMAP")
 
 
@@ -34,15 +35,21 @@ class Made:
 def memory(call: Callable[[], object], operations: int) -> Memory:
     """Of one call that was made before; what looking costs is taken off.
 
+    What is allocated on the way is the mean of so many calls that they have :data:`OPERATIONS`: ML-DSA tries until it
+    has a signature, and allocates each time.
+
     :param operations: in the call, by which all is divided.
     """
+    calls = max(1, OPERATIONS // operations)
     blocks, kept, peak = ((of - off) / operations for of, off in zip(_kept(call), _looking().kept, strict=True))
     made, looking = Made(), _looking().made
     with counting(made):
-        call()
+        for _ in range(calls):
+            call()
     if made.allocations is None or looking.allocations is None:
         return Memory(blocks, kept, peak)
     allocations, allocated = made.allocations - looking.allocations, made.allocated - looking.allocated
+    operations *= calls
     return Memory(blocks, kept, peak, allocations / operations, allocated / operations)
 
 
