@@ -89,6 +89,7 @@ def _notes(found: files.Files, valid: Sequence[waivers.Kept], judged: Sequence[F
     notes += [f"no baseline: {table.subject(pair.result)}" for pair in found.pairs if not pair.baselines]
     notes += [f"no result for the baseline {table.subject(record)} of {record.at}" for record in found.unused]
     notes += [f"waiver {name} was not needed: remove it" for name in unused]
-    if apart and any(not finding.how.startswith("in turns") for finding in drifted):
+    unsure = [finding for finding in judged if finding.outcome in {"drift", "noisy"}]
+    if apart and any(not finding.how.startswith("in turns") for finding in unsure):
         notes.append(f"to tell drift from the hour, side by side: python -m perf.ab --baseline {sorted(apart)[0]}")
     return notes

@@ -6,6 +6,9 @@ Where only the upper bound is over the limit:
 
 - rounds that were taken in turns are too noisy to judge, which is said and is not a pass, for a loss may hide in them;
 - of other hours no more can be known: what would have been noticed is said.
+
+A latency says as much about who shares the host in that hour: before baselines of several hours are known, what looks
+like a loss is said to be too noisy to judge.
 """
 
 from __future__ import annotations
@@ -24,6 +27,8 @@ EXACT = frozenset({"blocks", "bytes", "allocations", "allocated"})
 """Counted, not timed: one value is enough."""
 SUSTAINED = 1 / 3
 """Of the rounds must be over a limit on errors, for it to be sustained."""
+HOURS = 3
+"""Baselines that know by how much latencies of equal code differ."""
 BUSIER = 1.0
 """So much more load for each core, and latencies of different hours say more about the machine than about the code."""
 
@@ -115,7 +120,8 @@ def _by_baseline(pair: Pair, gate: Gate, measure: Measure) -> Finding:
     half = gate.limit / 2
     sees = max(gate.limit, (1 + half) * (1 + change.value) / (1 + change.low) - 1)
     if change.low > half and change.high > gate.limit:
-        return found(change, sees, how, "drift")
+        unknown = measure.kind == "p95" and not pair.in_turns and len(same) < HOURS
+        return found(change, sees, how, "noisy" if unknown else "drift")
     return found(change, sees, how, "noisy" if pair.in_turns and change.high > gate.limit else "ok")
 
 

@@ -140,7 +140,9 @@ def test_a_regression_in_turns_fails(gate: Gate) -> None:
 
 @pytest.mark.parametrize("gate", GATES, ids=[gate.name for gate in GATES])
 def test_a_regression_fails_after_hours(gate: Gate) -> None:
-    """5 points more than what the gate says that it sees with so much noise, over what the hours differ by."""
+    """5 points more than what the gate says that it sees with so much noise, over what the hours differ by. A latency
+    is told to be too noisy to judge."""
+    told = "noisy" if gate.name.startswith("p95") else "drift"
     scenario = WHERE[gate.name][0]
     for records in runs(hours(scenario), resampled):
         [before] = _findings(records, gate)
@@ -149,7 +151,7 @@ def test_a_regression_fails_after_hours(gate: Gate) -> None:
         baseline, result = records
         _, kind, of = WHERE[gate.name]
         [finding] = _findings(_regressed([baseline, worse(result, kind, even, of=of)], gate, seen), gate)
-        assert finding.outcome == "drift"
+        assert finding.outcome == told
 
 
 def test_each_gate_has_its_regression() -> None:
